@@ -1,0 +1,1 @@
+"""The message broker: a pure core, its journal and the server around them."""

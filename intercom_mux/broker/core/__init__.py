@@ -1,0 +1,1 @@
+"""The broker core: `(event, now) -> effects`. No socket, no clock, no file."""

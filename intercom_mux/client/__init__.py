@@ -1,0 +1,1 @@
+"""Our side of the wire: a blocking client for commands and an asyncio client for daemons."""

@@ -1,0 +1,1 @@
+"""Layout files: found, loaded strictly, expanded into a model."""

@@ -1,0 +1,103 @@
+"""Where things live. Leaf module: imports only `errors`.
+
+State (journal, locks, `broker.json`, team states) is under `$XDG_STATE_HOME`; sockets are in a short 0700 directory
+under /tmp named by uid and state directory, because XDG_RUNTIME_DIR differs under ssh, cron and scrubbed environments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from intercom_mux.errors import IntercomError
+
+SOCKET_PATH_MAX_BYTES = 103
+"""Longest AF_UNIX path that Linux (107) and macOS (103) both take."""
+
+IDENTITY_VARIABLE = "INTERCOM_MUX_IDENTITY"
+"""The one environment variable of a pane: the path of its identity file; also the marker that `down` looks for."""
+
+
+def state_dir() -> Path:
+    """Return the state directory; not created."""
+    base = os.environ.get("XDG_STATE_HOME") or ""
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
+    return root / "intercom-mux"
+
+
+def config_dir() -> Path:
+    """Return the user's configuration directory; not created."""
+    base = os.environ.get("XDG_CONFIG_HOME") or ""
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".config"
+    return root / "intercom-mux"
+
+
+def runtime_dir() -> Path:
+    """Return the directory of sockets that belongs to this user and state directory; not created."""
+    digest = hashlib.sha256(os.fsencode(state_dir())).hexdigest()[:8]
+    return Path("/tmp") / f"imux-{os.getuid()}-{digest}"  # noqa: S108 - owner and mode are checked by private_dir
+
+
+def broker_socket() -> Path:
+    """Return the path of the broker's own socket."""
+    return runtime_dir() / "broker.sock"
+
+
+def broker_file() -> Path:
+    """Return `broker.json`: pid, socket path and version of the running broker."""
+    return state_dir() / "broker.json"
+
+
+def journal_file() -> Path:
+    """Return the path of the broker's SQLite journal."""
+    return state_dir() / "journal.sqlite3"
+
+
+def team_state_dir(team_id: str) -> Path:
+    """Return the directory of a team's state and logs."""
+    return state_dir() / "teams" / team_id
+
+
+def team_runtime_dir(team_id: str) -> Path:
+    """Return the directory of a team's sockets and identity files; its path marks the team's processes."""
+    return runtime_dir() / "t" / team_id
+
+
+def private_dir(path: Path) -> Path:
+    """Create `path` (and parents) as a 0700 directory of ours and return it. Idempotent.
+
+    Raises:
+        IntercomError: It is a symbolic link, no directory, foreign-owned, or open to others and not ours to close.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = path.lstat()
+    except OSError as error:
+        problem = f"cannot create directory {path}: {error.strerror}"
+        raise IntercomError(problem, code="E_PATH", path=str(path)) from error
+    problem = None
+    if not stat.S_ISDIR(info.st_mode):
+        problem = "is a symbolic link or not a directory"
+    elif info.st_uid != os.getuid():
+        problem = f"belongs to uid {info.st_uid}, not to you"
+    if problem:
+        raise IntercomError(f"refusing {path}: it {problem}", code="E_PATH", hint=f"remove {path}", path=str(path))
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+def socket_path(path: Path) -> Path:
+    """Return `path` if AF_UNIX can bind it.
+
+    Raises:
+        IntercomError: It is longer than `SOCKET_PATH_MAX_BYTES`.
+    """
+    size = len(os.fsencode(path))
+    if size > SOCKET_PATH_MAX_BYTES:
+        raise IntercomError(
+            f"socket path of {size} bytes is longer than {SOCKET_PATH_MAX_BYTES}: {path}", code="E_PATH", path=str(path)
+        )
+    return path

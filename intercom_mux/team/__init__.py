@@ -1,0 +1,1 @@
+"""Running teams: plan, up, daemon, courier, down."""
