@@ -1,0 +1,224 @@
+"""Open questions: who waits for whom, until when, and how each wait ends.
+
+Every ask ends in a reply or in a reason that its asker is told. Source of the rules: docs/protocol.md, "Asks".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intercom_mux.broker.core import delivery as deliveries
+from intercom_mux.broker.core.addresses import shown_name
+from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
+from intercom_mux.wire import states
+from intercom_mux.wire.messages import required_string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_DEADLINE_MAX_MS = 7 * 24 * 3_600_000
+_PREVIEW = 200
+
+
+def deadline_of(state: BrokerState, message: Json, now: int) -> int:
+    """Return when the ask ends: the deadline that travels with it (at most a week), else the default."""
+    wanted = message.get("deadline", now + state.limits.ask_timeout)
+    return int(min(max(wanted, now), now + _DEADLINE_MAX_MS))
+
+
+def check_reply(state: BrokerState, sender: Session, target: Session, message: Json) -> Ask | None:
+    """Return the ask that `message` answers, None when it answers none.
+
+    Raises:
+        Refusal: `replyTo` names no open ask, or one between other sessions.
+    """
+    if "replyTo" not in message:
+        return None
+    ask = state.asks.get(message["replyTo"])
+    if ask is None:
+        raise deliveries.Refusal("E_REPLY_TARGET", "Reply target does not match a pending ask")
+    if ask.asker != target.key or ask.asked != sender.key:
+        raise deliveries.Refusal("E_REPLY_TARGET", "Reply target does not match the pending ask")
+    return ask
+
+
+def check_ask(
+    state: BrokerState, connection: Connection, sender: Session, target: Session, message: Json, frame: Json
+) -> None:
+    """Refuse an ask that could never be answered, or that its session may not make now.
+
+    Raises:
+        Refusal: The target is away for good or has exited, a waiting cycle would close, or the session waits already.
+    """
+    name = shown_name(state, target, connection.view) or target.key.id
+    if not target.is_connected and not target.holds_mail:
+        reason = "Target session is not currently connected; blocking asks are not queued"
+        raise deliveries.Refusal("E_TARGET_DISCONNECTED", reason)
+    if target.status.startswith("exited"):
+        raise deliveries.Refusal("E_TARGET_EXITED", f"{name} has exited and cannot answer")
+    cycle = _cycle(state, sender.key, target.key, answered=message.get("replyTo"))
+    if len(cycle) == 2:
+        reason = "Mutual ask refused: target session is already waiting for a reply from this session."
+        raise deliveries.Refusal("E_MUTUAL_ASK", reason)
+    if cycle:
+        names = " → ".join(_name(state, key, connection.view) for key in [*cycle, cycle[0]])
+        raise deliveries.Refusal("E_MUTUAL_ASK", f"Ask refused: it would close a waiting cycle: {names}")
+    if connection.generation == "mux" and frame.get("blocking") is True:
+        group = frame.get("group", "")
+        for ask in state.asks.values():
+            if ask.asker == sender.key and ask.waiter and ask.group != group:
+                raise deliveries.Refusal("E_ALREADY_WAITING", "Already waiting for a reply")
+
+
+def _cycle(state: BrokerState, asker: SessionKey, asked: SessionKey, answered: str | None) -> list[SessionKey]:
+    """Return the sessions of the waiting cycle that asker → asked would close, the asker first; empty if none."""
+    edges: dict[SessionKey, list[SessionKey]] = {}
+    for ask in state.asks.values():
+        if ask.id != answered:
+            edges.setdefault(ask.asker, []).append(ask.asked)
+    paths = [[asker, asked]]
+    seen = {asked}
+    while paths:
+        path = paths.pop()
+        for following in edges.get(path[-1], ()):
+            if following == asker:
+                return path
+            if following not in seen:
+                seen.add(following)
+                paths.append([*path, following])
+    return []
+
+
+def _name(state: BrokerState, key: SessionKey, view: str | None) -> str:
+    session = state.sessions.get(key)
+    return (shown_name(state, session, view) if session else None) or key.id
+
+
+def open_ask(
+    state: BrokerState, connection: Connection, delivery: Delivery, message: Json, frame: Json, now: int
+) -> None:
+    """Remember the edge asker → asked; a blocking asker of ours waits on this connection."""
+    is_blocking = connection.generation != "mux" or frame.get("blocking") is True
+    group = frame.get("group")
+    ask = Ask(
+        id=delivery.id,
+        asker=delivery.sender,
+        asked=delivery.target,
+        created_at=now,
+        deadline=delivery.expires_at,
+        text=message["content"]["text"][:_PREVIEW],
+        is_blocking=is_blocking,
+        waiter=connection.id if connection.generation == "mux" and is_blocking else 0,
+        group=group if type(group) is str else "",
+    )
+    add(state, ask)
+    state.record("ask", ask.id, ask.asker, ask.asked, now, ask.deadline, ask.text, is_blocking, ask.group)
+
+
+def add(state: BrokerState, ask: Ask) -> None:
+    """Put an open ask into the registry and set its timer."""
+    state.asks[ask.id] = ask
+    state.set_timer(ask.deadline, "ask", ask.id)
+
+
+def drop(state: BrokerState, ask_id: str, outcome: str) -> Ask | None:
+    """Close an ask for `outcome` (answered, cancelled, superseded, expired, ended) and return it if it was open."""
+    ask = state.asks.pop(ask_id, None)
+    if ask is not None:
+        state.record("ask_end", ask_id, outcome)
+        asked = state.sessions.get(ask.asked)
+        if asked is not None and asked.active_ask == ask_id:
+            asked.active_ask = None
+    return ask
+
+
+def close_answered(state: BrokerState, ask: Ask, reply: Delivery, now: int) -> Connection | None:
+    """Close an ask that `reply` answers; return the connection that waits for it, if one does.
+
+    A blocking asker that was lost with the broker gets a short while to come back before its mailbox gets the reply.
+    """
+    drop(state, ask.id, "answered")
+    if ask.is_blocking and ask.resume_until > now and not ask.waiter:
+        reply.hold_until = ask.resume_until
+        state.set_timer(ask.resume_until, "flush", ask.asker)
+    return state.connections.get(ask.waiter) if ask.waiter else None
+
+
+def resume(state: BrokerState, connection: Connection, ask_id: str, now: int) -> None:
+    """Let an asker that sent its ask again wait on `connection`, or give it the reply that came meanwhile."""
+    ask = state.asks.get(ask_id)
+    if ask is not None:
+        if ask.is_blocking and connection.generation == "mux":
+            ask.waiter = connection.id
+        return
+    asker = connection.session
+    if asker is None or not deliveries.release_reply(state, connection, asker, ask_id, now):
+        event: Json = {"type": "mux_event", "event": "ask_ended", "messageId": ask_id, "code": "E_ASK_ENDED"}
+        state.write(connection.id, {**event, "reason": "The ask is over; fetch what came of it with `result`"})
+
+
+def release_waiter(state: BrokerState, connection_id: int) -> None:
+    """Turn the blocking asks of a connection that is gone into tickets: the mailbox gets the replies."""
+    for ask in state.asks.values():
+        if ask.waiter == connection_id:
+            ask.waiter = 0
+            ask.is_blocking = False
+
+
+def cancel(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
+    """Handle `cancel_ask`: its asker no longer waits, and what has not been begun is withdrawn. No answer."""
+    ask_id = required_string(frame, "messageId")
+    session = connection.session
+    ask = state.asks.get(ask_id)
+    if ask is None or session is None or ask.asker != session.key or not session.owns(connection):
+        return
+    drop(state, ask_id, "cancelled")
+    delivery = state.records.get((ask.asker, ask_id))
+    if delivery is not None and connection.generation == "mux":
+        deliveries.withdraw(state, delivery, now)
+
+
+def expire(state: BrokerState, ask_id: str, now: int) -> None:
+    """End an ask at its deadline; its asker is told unless it keeps the time itself."""
+    ask = state.asks.get(ask_id)
+    if ask is None:
+        return
+    if ask.deadline > now:
+        state.set_timer(ask.deadline, "ask", ask_id)
+        return
+    _end(state, ask, now, "expired", "no reply came in time")
+
+
+def end_asked(state: BrokerState, session: Session, now: int, reason: str) -> None:
+    """End every ask that waits for `session`, for a reason its askers are told."""
+    _end_each(state, [ask for ask in state.asks.values() if ask.asked == session.key], now, reason)
+
+
+def end_all_of(state: BrokerState, session: Session, now: int, reason: str) -> None:
+    """End every ask to or from `session`."""
+    end_asked(state, session, now, reason)
+    for ask in [ask for ask in state.asks.values() if ask.asker == session.key]:
+        drop(state, ask.id, "ended")
+
+
+def _end_each(state: BrokerState, ended: Iterable[Ask], now: int, reason: str) -> None:
+    for ask in ended:
+        _end(state, ask, now, "ended", reason)
+
+
+def _end(state: BrokerState, ask: Ask, now: int, outcome: str, reason: str) -> None:
+    drop(state, ask.id, outcome)
+    delivery = state.records.get((ask.asker, ask.id))
+    if delivery is not None and delivery.state in states.OPEN_STATES:
+        end_state = states.EXPIRED if outcome == "expired" else states.REFUSED
+        deliveries.finish(state, delivery, end_state, now)
+    waiter = state.connections.get(ask.waiter) if ask.waiter else None
+    if waiter is not None:
+        code = "E_ASK_TIMEOUT" if outcome == "expired" else "E_ASK_ENDED"
+        event: Json = {"type": "mux_event", "event": "ask_ended", "messageId": ask.id, "code": code}
+        state.write(waiter.id, {**event, "reason": reason})
+        return
+    asker = state.sessions.get(ask.asker)
+    if asker is not None:
+        whom = _name(state, ask.asked, asker.team.id if asker.team else None)
+        deliveries.notice(state, asker, f"Ask {ask.id[:8]} to {whom} ended: {reason}.", now)

@@ -1,0 +1,148 @@
+"""The broker as a pure machine: events in with their time, effects out. No socket, no clock, no file.
+
+The server calls `connect`, `receive`, `disconnect` and `tick`, then `take_effects`, and carries those out in order:
+journal records first, in one commit, then frames. `now` is Unix milliseconds. Not thread-safe.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from heapq import heappop
+from typing import TYPE_CHECKING
+
+from intercom_mux.broker.core import asks, delivery, requests, restore, sessions
+from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits
+from intercom_mux.errors import ProtocolError
+from intercom_mux.wire.frames import decode
+from intercom_mux.wire.messages import required_string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HANDLERS: dict[str, Callable[[BrokerState, Connection, Json, int], None]] = {
+    "send": delivery.send,
+    "message_receipt": delivery.receipt,
+    "cancel_message": delivery.cancel,
+    "presence": sessions.presence,
+    "list": sessions.roster,
+    "cancel_ask": asks.cancel,
+    "unregister": sessions.unregister,
+    "register": sessions.register,
+    "mux": requests.handle,
+}
+
+
+def _epochs() -> Iterator[str]:
+    """Yield ids that no other broker process yields."""
+    base = os.urandom(8).hex()
+    return (f"{base}-{number}" for number in itertools.count(1))
+
+
+class Core:
+    """Everything the broker decides."""
+
+    def __init__(self, limits: Limits | None = None, snapshot: restore.Snapshot | None = None, now: int = 0) -> None:
+        self.state = BrokerState(limits or Limits(), _epochs())
+        if snapshot is not None:
+            restore.apply(self.state, snapshot, now)
+
+    def connect(self, connection: int, uid: int | None, now: int) -> None:
+        """A socket was accepted; ids are the server's, never reused while open."""
+        state = self.state
+        burst = float(state.limits.v1_burst)
+        state.connections[connection] = Connection(connection, uid, now, tokens=burst, refilled_at=now)
+        state.set_timer(now + state.limits.register_within, "register", connection)
+        waiting = [c for c in state.connections.values() if c.session is None]
+        if len(waiting) > state.limits.unregistered:
+            state.close(waiting[0].id)
+
+    def receive(self, connection: int, payload: bytes, now: int) -> None:
+        """One frame arrived. A frame that breaks the protocol closes its connection, and only that."""
+        state = self.state
+        link = state.connections.get(connection)
+        if link is None:
+            return
+        try:
+            frame = decode(payload)
+            if self._is_limited(link, now):
+                state.write(connection, {"type": "error", "error": "Intercom broker rate limit exceeded"})
+                state.close(connection)
+                return
+            self._dispatch(link, frame, now)
+        except ProtocolError:
+            state.close(connection)
+
+    def _is_limited(self, link: Connection, now: int) -> bool:
+        """Token bucket of docs/protocol.md, "Limits"; our own clients are slowed by the server instead."""
+        if link.generation == "mux":
+            return False
+        limits = self.state.limits
+        refill = (now - link.refilled_at) * limits.v1_per_second / 1000
+        link.tokens = min(float(limits.v1_burst), link.tokens + refill)
+        link.refilled_at = now
+        if link.tokens < 1:
+            return True
+        link.tokens -= 1
+        return False
+
+    def _dispatch(self, link: Connection, frame: Json, now: int) -> None:
+        kind = frame["type"]
+        if kind == "health":
+            self._health(link, frame)
+            return
+        handler = _HANDLERS.get(kind)
+        if handler is None or (kind == "mux" and link.generation != "mux"):
+            raise ProtocolError(f"unknown frame type {kind!r}")
+        if link.session is None and kind != "register":
+            raise ProtocolError("the first frame must be register")
+        handler(self.state, link, frame, now)
+
+    def _health(self, link: Connection, frame: Json) -> None:
+        answer = {"type": "health_ok", "requestId": required_string(frame, "requestId")}
+        self.state.write(link.id, {**answer, "protocol": "pi-intercom", "version": 1, "broker": "intercom-mux"})
+
+    def disconnect(self, connection: int, now: int) -> None:
+        """A socket is gone, whoever closed it."""
+        link = self.state.connections.pop(connection, None)
+        if link is not None:
+            sessions.leave(self.state, link, now)
+
+    def next_timer(self) -> int | None:
+        """Return when `tick` has something to look at, None when nothing is due ever."""
+        timers = self.state.timers
+        return timers[0][0] if timers else None
+
+    def tick(self, now: int) -> None:
+        """Do what is due: expire messages and asks, forget sessions, end connections that never registered."""
+        timers = self.state.timers
+        while timers and timers[0][0] <= now:
+            _, _, kind, subject = heappop(timers)
+            self._due(kind, subject, now)
+
+    def _due(self, kind: str, subject: object, now: int) -> None:
+        state = self.state
+        match kind, subject:
+            case "delivery", (_, _):
+                delivery.expire(state, subject, now)  # type: ignore[arg-type]  # set in delivery.hold
+            case "ask", str():
+                asks.expire(state, subject, now)
+            case "register", int():
+                link = state.connections.get(subject)
+                if link and link.session is None and now - link.opened_at >= state.limits.register_within:
+                    state.close(subject)
+            case "session" | "flush", _:
+                session = state.sessions.get(subject)  # type: ignore[call-overload]  # a SessionKey, set with this kind
+                if session is not None and kind == "flush":
+                    delivery.flush(state, session, now, is_return=False)
+                elif session is not None:
+                    sessions.forget_if_unused(state, session, now)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nobody is registered: the broker may stop, its journal keeps what waits."""
+        return all(link.session is None for link in self.state.connections.values())
+
+    def take_effects(self) -> Effects:
+        """Return what is to be done since the last call."""
+        return self.state.take_effects()

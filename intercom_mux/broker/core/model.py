@@ -1,0 +1,258 @@
+"""What the core remembers, and what it asks the server to do. Pure data; times are Unix milliseconds.
+
+`BrokerState` is the only place that holds anything; every rule is a function over it in a sibling module.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappush
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from intercom_mux.wire.frames import dump, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Json = dict[str, Any]
+
+
+class SessionKey(NamedTuple):
+    """A session's identity: its scope (empty = unscoped) and its id."""
+
+    scope: str
+    id: str
+
+
+@dataclass(slots=True, frozen=True)
+class Limits:
+    """Every bound of the core; docs/protocol.md, "Limits". Times in milliseconds."""
+
+    message_ttl: int = 24 * 3_600_000
+    session_memory: int = 24 * 3_600_000
+    ask_timeout: int = 600_000
+    ask_resume: int = 5_000
+    record_ttl: int = 3_600_000
+    records: int = 4_096
+    redeliveries: int = 5
+    mailbox_messages: int = 10_000
+    mailbox_bytes: int = 64 * 1_048_576
+    register_within: int = 1_000
+    unregistered: int = 32
+    v1_burst: int = 240
+    v1_per_second: int = 120
+    sessions: int = 4_096
+    presence_interval: int = 1_000
+
+
+@dataclass(slots=True, frozen=True)
+class Team:
+    """The team that a session belongs to."""
+
+    id: str
+    name: str
+    dir: str
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One open socket.
+
+    `generation` is "old" (0.6-era, registered without `sessionId`), "v1", or "mux" (asked for our additions).
+    `is_handle`: acts as `session` without being its endpoint. `view` is the team whose bare names it uses.
+    `wants_events`: is told when others join, change or leave. `carried`: what was written to it and is not done yet.
+    """
+
+    id: int
+    uid: int | None
+    opened_at: int
+    tokens: float
+    refilled_at: int
+    session: Session | None = None
+    is_handle: bool = False
+    generation: str = "v1"
+    view: str | None = None
+    wants_events: bool = True
+    carried: dict[int, Delivery] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """Anything registered: a team's peer, a pi session, a shell; also when its connection is gone.
+
+    `endpoint` receives its messages; `handles` are short-lived connections that act as it. `kind` is "peer", "shell"
+    or "agent" (any other registered program). `active_ask` is the ask that the agent's current turn works on.
+    """
+
+    key: SessionKey
+    kind: str
+    order: int
+    info: Json
+    seen_at: int
+    epoch: str = ""
+    name: str | None = None
+    team: Team | None = None
+    role: str | None = None
+    token: str | None = None
+    endpoint: Connection | None = None
+    handles: set[int] = field(default_factory=set)
+    mailbox: dict[int, Delivery] = field(default_factory=dict)
+    mailbox_bytes: int = 0
+    active_ask: str | None = None
+    broadcast_at: int = 0
+    info_cache: dict[str | None, bytes] = field(default_factory=dict)
+
+    def owns(self, connection: Connection) -> bool:
+        """Whether `connection` speaks for this session; a displaced endpoint does not."""
+        return self.endpoint is connection or connection.id in self.handles
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether an endpoint is there, or a handle for a session that never has one."""
+        return self.endpoint is not None or (self.kind == "shell" and bool(self.handles))
+
+    @property
+    def holds_mail(self) -> bool:
+        """Whether asks may wait in its mailbox: our own peers and shells come back, a foreign session may not."""
+        return self.kind != "agent"
+
+    @property
+    def status(self) -> str:
+        """The status it last told, or an empty string."""
+        return str(self.info.get("status", ""))
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One accepted message for one session; `body` is its JSON, `sent_to` the connection it was written to."""
+
+    seq: int
+    id: str
+    sender: SessionKey
+    target: SessionKey
+    sender_info: bytes
+    body: bytes
+    fingerprint: bytes
+    accepted_at: int
+    expires_at: int
+    state: str
+    expects_reply: bool = False
+    reply_to: str | None = None
+    attempts: int = 0
+    sent_to: int = 0
+    hold_until: int = 0
+    finished_at: int = 0
+    is_notice: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """An open question: an edge asker → asked until `deadline`.
+
+    `waiter` is the connection that blocks on it, 0 when nobody does (a ticket, or an asker that is being resumed).
+    """
+
+    id: str
+    asker: SessionKey
+    asked: SessionKey
+    created_at: int
+    deadline: int
+    text: str
+    is_blocking: bool
+    waiter: int = 0
+    group: str = ""
+    resume_until: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A piece of work and how far it is; `percent` 0 to 100."""
+
+    scope: str
+    id: str
+    title: str = ""
+    owner: str = ""
+    assigner: str = ""
+    state: str = "assigned"
+    percent: int = 0
+    note: str = ""
+    team: str = ""
+    created_at: int = 0
+    updated_at: int = 0
+
+
+class Close(NamedTuple):
+    """Order to end a connection after what was written before it."""
+
+    connection: int
+
+
+class Lookup(NamedTuple):
+    """Order to answer `request_id` on a connection from the journal, after the commit."""
+
+    connection: int
+    request_id: str
+    kind: str
+    session: SessionKey
+    argument: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the server must do, in this order: commit `records`, then `output`, then `lookups`."""
+
+    records: list[tuple[Any, ...]] = field(default_factory=list)
+    output: list[tuple[int, bytes] | Close] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.output or self.lookups)
+
+
+class BrokerState:
+    """Everything the broker knows, and the effects of the events handled since they were last taken."""
+
+    def __init__(self, limits: Limits, new_epoch: Iterator[str]) -> None:
+        self.limits = limits
+        self.new_epoch = new_epoch
+        self.connections: dict[int, Connection] = {}
+        self.sessions: dict[SessionKey, Session] = {}
+        self.by_name: dict[tuple[str, str], set[Session]] = {}
+        self.teams: dict[str, Team] = {}
+        self.records: dict[tuple[SessionKey, str], Delivery] = {}
+        self.inbound: dict[tuple[SessionKey, str], Delivery] = {}
+        self.finished: deque[Delivery] = deque()
+        self.asks: dict[str, Ask] = {}
+        self.tasks: dict[tuple[str, str, str], Task] = {}
+        self.timers: list[tuple[int, int, str, Any]] = []
+        self.next_seq = 1
+        self.next_order = 1
+        self.effects = Effects()
+        self._timer_count = 0
+
+    def write(self, connection: int, value: Json) -> None:
+        """Send one frame to a connection."""
+        self.effects.output.append((connection, frame(dump(value))))
+
+    def write_raw(self, connection: int, payload: bytes) -> None:
+        """Send one frame whose JSON is already encoded."""
+        self.effects.output.append((connection, frame(payload)))
+
+    def close(self, connection: int) -> None:
+        """End a connection once its output is written."""
+        self.effects.output.append(Close(connection))
+
+    def record(self, *operation: Any) -> None:
+        """Have the journal write one operation in the next commit."""
+        self.effects.records.append(operation)
+
+    def set_timer(self, at: int, kind: str, subject: Any) -> None:
+        """Have `Core.tick` look at `subject` once `at` has come; the look decides whether anything is due."""
+        self._timer_count += 1
+        heappush(self.timers, (at, self._timer_count, kind, subject))
+
+    def take_effects(self) -> Effects:
+        """Return what happened since the last call and start afresh."""
+        taken, self.effects = self.effects, Effects()
+        return taken

@@ -1,0 +1,336 @@
+"""Sessions come, change and go: register, unregister, presence, roster, retire.
+
+Source of the rules: docs/protocol.md, "Sessions".
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+
+from intercom_mux.broker.core import asks, delivery
+from intercom_mux.broker.core.addresses import set_name, shown_name, team_label
+from intercom_mux.broker.core.model import BrokerState, Connection, Json, Session, SessionKey, Team
+from intercom_mux.errors import ProtocolError
+from intercom_mux.wire.frames import dump
+from intercom_mux.wire.messages import CONTEXT_FIELDS, check_presence, check_registration, required_string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FEATURES = ["exact-send-v1"]
+OWN_FEATURES = [*FEATURES, "mux-v1"]
+
+
+def register(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
+    """Make `connection` the endpoint of a session, or a handle of one (`mux.as`)."""
+    if connection.session is not None:
+        raise ProtocolError("already registered")
+    info = check_registration(frame.get("session"))
+    session_id = frame.get("sessionId")
+    if session_id is not None and (type(session_id) is not str or not session_id.strip()):
+        raise ProtocolError("register.sessionId must be a non-blank string")
+    scope = frame.get("scopeId", "")
+    if type(scope) is not str:
+        raise ProtocolError("register.scopeId must be a string")
+    mux = frame.get("mux")
+    if type(mux) is dict:
+        connection.generation = "mux"
+        connection.wants_events = bool(mux.get("events", False))
+        if type(mux.get("as")) is str:
+            _attach_handle(state, connection, SessionKey(scope.strip(), mux["as"]), info, mux, now)
+            return
+    else:
+        mux = {}
+        connection.generation = "v1" if session_id is not None else "old"
+    key = SessionKey(scope.strip(), session_id or next(state.new_epoch))
+    _attach_endpoint(state, connection, key, info, mux, now)
+
+
+def _attach_endpoint(
+    state: BrokerState, connection: Connection, key: SessionKey, info: Json, mux: Json, now: int
+) -> None:
+    session = state.sessions.get(key)
+    token = mux.get("token") if type(mux.get("token")) is str else None
+    if session is not None and session.token is not None and not _same(session.token, token):
+        _refuse(state, connection, f'Session id "{key.id}" is reserved by a team')
+        return
+    if session is None:
+        if sum(1 for s in state.sessions.values() if s.endpoint) >= state.limits.sessions:
+            _refuse(state, connection, "Too many registered intercom sessions")
+            return
+        session = Session(key, "agent", state.next_order, {}, now)
+        state.next_order += 1
+        state.sessions[key] = session
+    elif session.endpoint is not None:
+        _displace(state, session)
+    session.endpoint = connection
+    session.epoch = next(state.new_epoch)
+    session.broadcast_at = now
+    session.seen_at = now
+    session.info = {k: v for k, v in info.items() if k != "name"}
+    if connection.uid is not None:
+        session.info["peerUid"] = connection.uid
+    set_name(state, session, info.get("name"))
+    _take_own_fields(state, session, mux, token)
+    connection.session = session
+    connection.view = session.team.id if session.team else None
+    changed(session)
+    remember(state, session)
+    registered(state, connection, session)
+    _broadcast(state, session, "session_joined")
+    delivery.flush(state, session, now, is_return=True)
+
+
+def _take_own_fields(state: BrokerState, session: Session, mux: Json, token: str | None) -> None:
+    """Take team, role and token from a registration of ours; a v1 registration brings none of them."""
+    session.token = token
+    role = mux.get("role")
+    session.role = role if type(role) is str else None
+    team = mux.get("team")
+    session.team = None
+    if type(team) is dict:
+        session.team = Team(*(required_string({"type": "team", **team}, field) for field in ("id", "name", "dir")))
+        session.kind = "peer"
+        if session.team.id not in state.teams:
+            state.teams[session.team.id] = session.team
+            for other in state.sessions.values():
+                changed(other)
+
+
+def _attach_handle(
+    state: BrokerState, connection: Connection, key: SessionKey, info: Json, mux: Json, now: int
+) -> None:
+    """Let a short-lived connection act as `key`: a team peer by its token, a shell simply by its id."""
+    session = state.sessions.get(key)
+    if session is None and mux.get("shell") is True:
+        session = Session(key, "shell", state.next_order, {k: v for k, v in info.items() if k != "name"}, now)
+        state.next_order += 1
+        session.epoch = next(state.new_epoch)
+        state.sessions[key] = session
+        set_name(state, session, info.get("name"))
+        remember(state, session)
+        state.set_timer(now + state.limits.session_memory, "session", key)
+    if session is None:
+        _refuse(state, connection, f'Session "{key.id}" is not registered')
+        return
+    if session.token is not None and not _same(session.token, mux.get("token")):
+        _refuse(state, connection, f'Wrong token for session "{key.id}"')
+        return
+    connection.session = session
+    connection.is_handle = True
+    connection.wants_events = False
+    view = mux.get("view")
+    connection.view = session.team.id if session.team else (view if view in state.teams else None)
+    session.handles.add(connection.id)
+    session.seen_at = now
+    if session.kind == "shell":
+        session.info.update({key: info[key] for key in ("cwd", "pid", "lastActivity")})
+        changed(session)
+    registered(state, connection, session)
+
+
+def registered(state: BrokerState, connection: Connection, session: Session) -> None:
+    """Write the `registered` frame, the first one that a connection gets."""
+    answer: Json = {"type": "registered", "sessionId": session.key.id}
+    if connection.generation == "mux":
+        answer["features"] = OWN_FEATURES
+        answer["name"] = session.name or ""
+        answer["waiting"] = len(session.mailbox)
+    else:
+        answer["features"] = FEATURES
+    state.write(connection.id, answer)
+
+
+def _same(known: str, given: object) -> bool:
+    return type(given) is str and compare_digest(known.encode(), given.encode())
+
+
+def _refuse(state: BrokerState, connection: Connection, reason: str) -> None:
+    state.write(connection.id, {"type": "error", "error": reason})
+    state.close(connection.id)
+
+
+def _displace(state: BrokerState, session: Session) -> None:
+    """Take the endpoint away from its present connection, which is closed and owns nothing from now on."""
+    old = session.endpoint
+    if old is not None:
+        state.close(old.id)
+        session.endpoint = None
+        delivery.requeue(old)
+
+
+def unregister(state: BrokerState, connection: Connection, _frame: Json, now: int) -> None:
+    """Take `connection` off its session; it may register again."""
+    leave(state, connection, now)
+    connection.opened_at = now
+    state.set_timer(now + state.limits.register_within, "register", connection.id)
+
+
+def leave(state: BrokerState, connection: Connection, now: int) -> None:
+    """Detach a connection: an endpoint's session is remembered, a handle's blocking asks become tickets."""
+    session, connection.session = connection.session, None
+    if session is None:
+        return
+    session.seen_at = now
+    delivery.requeue(connection)
+    if connection.is_handle:
+        session.handles.discard(connection.id)
+        asks.release_waiter(state, connection.id)
+        delivery.flush(state, session, now, is_return=False)
+        return
+    if session.endpoint is not connection:
+        return
+    session.endpoint = None
+    remember(state, session)
+    state.set_timer(now + state.limits.session_memory, "session", session.key)
+    _broadcast_left(state, session)
+
+
+def retire(state: BrokerState, session: Session, now: int, reason: str) -> None:
+    """Forget a session for good: its mail goes back to the senders as notices, its asks end with `reason`."""
+    asks.end_all_of(state, session, now, reason)
+    delivery.refuse_all(state, session, now, reason)
+    if session.endpoint is not None:
+        session.endpoint.session = None
+        state.close(session.endpoint.id)
+        session.endpoint = None
+        _broadcast_left(state, session)
+    set_name(state, session, None)
+    state.sessions.pop(session.key, None)
+    team = session.team
+    if team is not None and not any(s.team and s.team.id == team.id for s in state.sessions.values()):
+        state.teams.pop(team.id, None)
+    state.record("retire", session.key)
+
+
+def forget_if_unused(state: BrokerState, session: Session, now: int) -> None:
+    """Forget a session that nobody has used for as long as sessions are remembered; team peers stay until retired."""
+    if session.kind == "peer" or session.endpoint is not None:
+        return
+    due = (now if session.handles else session.seen_at) + state.limits.session_memory
+    if due > now:
+        state.set_timer(due, "session", session.key)
+        return
+    retire(state, session, now, "its session was not seen again")
+
+
+def presence(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
+    """Take changed facts about a session; tell the others if anything changed, or a second after the last time."""
+    changes = check_presence(frame)
+    session = connection.session
+    if session is None or (session.endpoint is not connection and session.kind != "shell"):
+        return
+    before = session.status
+    is_changed = _apply(state, session, changes)
+    session.info["lastActivity"] = now
+    changed(session)
+    if is_changed or now - session.broadcast_at >= state.limits.presence_interval:
+        session.broadcast_at = now
+        _broadcast(state, session, "presence_update")
+    if session.status != before:
+        _follow_status(state, session, now)
+
+
+def _apply(state: BrokerState, session: Session, changes: Json) -> bool:
+    is_changed = False
+    for key, value in changes.items():
+        if key == "name":
+            is_changed |= session.name != value
+            set_name(state, session, value)
+        elif value is None:
+            is_changed |= session.info.pop(key, None) is not None
+        elif session.info.get(key) != value:
+            session.info[key] = value
+            is_changed = True
+    if "name" in changes:
+        remember(state, session)
+    return is_changed
+
+
+def _follow_status(state: BrokerState, session: Session, now: int) -> None:
+    """A turn that is over has no active ask; a program that has exited answers nothing any more."""
+    if session.status == "idle":
+        session.active_ask = None
+    elif session.status.startswith("exited"):
+        session.active_ask = None
+        name = session.name or session.key.id
+        asks.end_asked(state, session, now, f"{name} has {session.status.replace(':', ' with status ')}")
+
+
+def roster(state: BrokerState, connection: Connection, frame: Json, _now: int) -> None:
+    """Answer `list`: every connected session of the scope, the asker included, in order of registration."""
+    request_id = required_string(frame, "requestId")
+    me = connection.session
+    if me is None or not me.owns(connection):
+        state.close(connection.id)
+        return
+    shown = [s for s in state.sessions.values() if s.key.scope == me.key.scope and (s.is_connected or s is me)]
+    shown.sort(key=lambda session: session.order)
+    rows = b",".join(describe(state, session, connection.view) for session in shown)
+    head = dump({"type": "sessions", "requestId": request_id})[:-1]
+    state.write_raw(connection.id, head + b',"sessions":[' + rows + b"]}")
+
+
+def describe(state: BrokerState, session: Session, view: str | None) -> bytes:
+    """Return the session's SessionInfo as JSON, named as a viewer in team `view` sees it."""
+    cached = session.info_cache.get(view)
+    if cached is not None:
+        return cached
+    value: Json = {"id": session.key.id, "endpointEpoch": session.epoch}
+    name = shown_name(state, session, view)
+    if name is not None:
+        value["name"] = name
+    value.update(session.info)
+    value["trustedLocal"] = True
+    own: Json = {"kind": session.kind}
+    if session.role is not None:
+        own["role"] = session.role
+    if session.team is not None:
+        own["team"] = team_label(state, session.team.id)
+        own["teamId"] = session.team.id
+    value["mux"] = own
+    encoded = dump(value)
+    if len(session.info_cache) < 8:
+        session.info_cache[view] = encoded
+    return encoded
+
+
+def changed(session: Session) -> None:
+    """Drop what was encoded of a session's facts."""
+    session.info_cache.clear()
+
+
+def remember(state: BrokerState, session: Session) -> None:
+    """Have the journal keep the session, so that its mail finds it after a restart."""
+    team = session.team
+    state.record(
+        "session",
+        session.key,
+        session.kind,
+        session.name,
+        session.role,
+        session.token,
+        dump([team.id, team.name, team.dir]) if team else None,
+        dump({k: v for k, v in session.info.items() if k not in CONTEXT_FIELDS}),
+        session.seen_at,
+    )
+
+
+def _watchers(state: BrokerState, subject: Session) -> Iterator[Connection]:
+    for session in state.sessions.values():
+        watcher = session.endpoint
+        is_other = session is not subject and session.key.scope == subject.key.scope
+        if is_other and watcher is not None and watcher.wants_events:
+            yield watcher
+
+
+def _broadcast(state: BrokerState, subject: Session, kind: str) -> None:
+    head = b'{"type":"' + kind.encode() + b'","session":'
+    for watcher in _watchers(state, subject):
+        state.write_raw(watcher.id, head + describe(state, subject, watcher.view) + b"}")
+
+
+def _broadcast_left(state: BrokerState, subject: Session) -> None:
+    for watcher in _watchers(state, subject):
+        state.write(watcher.id, {"type": "session_left", "sessionId": subject.key.id})

@@ -1,0 +1,386 @@
+"""A short-lived, blocking client that acts as a session: what commands and the demo agent talk through.
+
+One connection, one thread. Nothing here retries a message under a new id: after a lost connection the same id is sent
+again and the broker drops the duplicate (docs/protocol.md, "Idempotence").
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from intercom_mux.client import identity as identities
+from intercom_mux.client.link import RECONNECT_S, Link, now_ms
+from intercom_mux.errors import AskTicket, AskTimeout, DeliveryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from intercom_mux.client.identity import Identity
+
+Json = dict[str, Any]
+
+ASK_TIMEOUT_S = 600.0
+"""How long `ask` waits unless told otherwise; the protocol's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to an ask. `sender` is its name as we see it; `ask_id` the ask it answers."""
+
+    text: str
+    sender: str
+    message_id: str
+    ask_id: str
+    attachments: list[Json] = field(default_factory=list)
+
+
+def new_id() -> str:
+    """Return a fresh message id."""
+    return os.urandom(16).hex()
+
+
+class Client(Link):
+    """What a session can do, one blocking call each. Use as a context manager."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(identity)
+        self._request = 0
+
+    @classmethod
+    def connect(cls, identity: Identity | None = None) -> Self:
+        """Return a registered client; from a terminal a broker is started if none runs.
+
+        Raises:
+            BrokerError: No broker answers, or it refuses this identity.
+        """
+        client = cls(identity or identities.current())
+        client._open(time.monotonic() + RECONNECT_S)
+        return client
+
+    # -- talking -------------------------------------------------------------------------------------------------
+
+    def send(self, to: str, text: str, *, attachments: Sequence[Json] = (), message_id: str | None = None) -> Json:
+        """Send and return the broker's answer: `messageId`, `to`, `delivery` (socket_delivered | queued), `status`.
+
+        Raises:
+            DeliveryError: Not accepted, with the broker's code and the names that exist.
+        """
+        message = self._message(text, attachments, message_id)
+        return self._deliver({"type": "send", "to": to, "message": message})
+
+    def ask(
+        self,
+        to: str,
+        text: str,
+        *,
+        timeout_s: float = ASK_TIMEOUT_S,
+        attachments: Sequence[Json] = (),
+        on_receipt: Callable[[Json], None] | None = None,
+        acknowledge: bool = True,
+    ) -> Reply:
+        """Ask one session and wait for its reply; survives a broker that dies and comes back.
+
+        Raises:
+            AskTimeout: No reply in `timeout_s`; the ask is withdrawn.
+            AskTicket: Our own limit came first (`Identity.ask_wait_s`); the ask goes on as a ticket.
+            DeliveryError: Refused, or ended with a reason (the target exited, its team went down).
+        """
+        replies = self.ask_many([to], text, timeout_s=timeout_s, attachments=attachments, on_receipt=on_receipt)
+        _, outcome = next(replies)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if acknowledge:
+            self.acknowledge(outcome)
+        return outcome
+
+    def ask_many(
+        self,
+        targets: Sequence[str],
+        text: str,
+        *,
+        timeout_s: float = ASK_TIMEOUT_S,
+        attachments: Sequence[Json] = (),
+        on_receipt: Callable[[Json], None] | None = None,
+    ) -> Iterator[tuple[str, Reply | Exception]]:
+        """Ask several sessions at once and yield (target, outcome) as they come in; every target gets exactly one."""
+        deadline = time.monotonic() + timeout_s
+        group = new_id()
+        open_asks: dict[str, tuple[str, Json]] = {}
+        for target in targets:
+            frame = self._ask_frame(target, text, attachments, timeout_s, group=group, is_blocking=True)
+            try:
+                self._deliver(frame)
+            except DeliveryError as error:
+                yield target, error
+                continue
+            open_asks[frame["message"]["id"]] = (target, frame)
+        try:
+            while open_asks:
+                ask_id, outcome = self._next_outcome(open_asks, deadline, timeout_s, on_receipt)
+                yield open_asks.pop(ask_id)[0], outcome
+        finally:
+            self._withdraw(open_asks)
+
+    def ask_ticket(
+        self, to: str, text: str, *, timeout_s: float = ASK_TIMEOUT_S, attachments: Sequence[Json] = ()
+    ) -> Json:
+        """Ask without waiting; the answer names the ask's `messageId`, and the reply goes to our mailbox."""
+        return self._deliver(self._ask_frame(to, text, attachments, timeout_s, group="", is_blocking=False))
+
+    def reply(self, text: str, *, to: str | None = None, attachments: Sequence[Json] = ()) -> Json:
+        """Answer the active or only pending ask, or the one `to` names (ask id, its start, or the asker's name).
+
+        Raises:
+            DeliveryError: Nothing to answer, or several asks and no `to`; `names` lists them.
+        """
+        answer: Json = self.request("reply", to=to or "", message=self._message(text, attachments))
+        return answer
+
+    def pending(self) -> list[Json]:
+        """Return the open asks addressed to us, oldest first: id, from, text (its start), age_s, left_s."""
+        return [{"from": row.pop("with"), **row} for row in self.request("pending")["to_me"]]
+
+    def inbox(self, message_id: str | None = None, *, peek: bool = False) -> list[Json]:
+        """Return what waits for us, oldest first, and mark it read unless `peek`; or one message by its id's start.
+
+        Each row: id, from, kind (ask | message | reply), text, attachments, reply_to.
+        """
+        if message_id:
+            return [_letter(self.request("inbox", id=message_id, peek=peek))]
+        return [_letter(row) for row in self.request("inbox", peek=peek)["messages"]]
+
+    def result(self, ask_id: str) -> Json:
+        """Return where an ask of ours stands: id, state (open, answered, cancelled, expired, ended), reply or None."""
+        value: Json = self.request("result", id=ask_id)
+        reply = value.get("reply")
+        return {**value, "reply": _letter(reply) if reply else None}
+
+    def cancel(self, message_id: str) -> None:
+        """Withdraw a message of ours; what is already in an agent's hands is not undone.
+
+        Raises:
+            DeliveryError: It is not ours, or unknown.
+        """
+        self._post({"type": "cancel_message", "messageId": message_id})
+        self._await_answer(message_id)
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def sessions(self) -> list[Json]:
+        """Return the connected sessions, ourselves included (`self` true): id, name, role, status, cwd, team, model."""
+        self._request += 1
+        request_id = str(self._request)
+        self._post({"type": "list", "requestId": request_id})
+        frame = self._await(lambda f: f["type"] == "sessions" and f.get("requestId") == request_id)
+        return [_session(row, self.identity.session_id) for row in frame["sessions"]]
+
+    def progress(self, task: str, **changes: Any) -> Json:
+        """Create or change a task (title, percent, state, note, owner) and return it as it stands."""
+        return self.request("progress", task=task, **{k: v for k, v in changes.items() if v is not None})
+
+    def tasks(self) -> list[Json]:
+        """Return the tasks of our team, or of every team from outside one."""
+        tasks: list[Json] = self.request("tasks")["tasks"]
+        return tasks
+
+    def request(self, op: str, **fields: Any) -> Any:
+        """Make one request of ours (docs/protocol.md, "Additions") and return its value.
+
+        Raises:
+            DeliveryError: Refused, with the broker's code.
+        """
+        self._request += 1
+        request_id = str(self._request)
+        self._post({"type": "mux", "requestId": request_id, "op": op, **fields})
+        answer = self._await(lambda f: f["type"] == "mux_result" and f.get("requestId") == request_id)
+        if not answer["ok"]:
+            error = answer["error"]
+            raise _refused(error["message"], error["code"], error.get("names"))
+        return answer["value"]
+
+    def acknowledge(self, reply: Reply) -> None:
+        """Tell the broker that a reply has arrived for good; without this it goes to our mailbox as well."""
+        receipt = {"messageId": reply.message_id, "status": "acknowledged", "timestamp": now_ms()}
+        self._post({"type": "message_receipt", "receipt": receipt})
+
+    # -- asks ----------------------------------------------------------------------------------------------------
+
+    def _message(self, text: str, attachments: Sequence[Json], message_id: str | None = None) -> Json:
+        content: Json = {"text": text}
+        if attachments:
+            content["attachments"] = list(attachments)
+        return {"id": message_id or new_id(), "timestamp": now_ms(), "content": content}
+
+    def _ask_frame(
+        self, to: str, text: str, attachments: Sequence[Json], timeout_s: float, *, group: str, is_blocking: bool
+    ) -> Json:
+        message = self._message(text, attachments)
+        message["expectsReply"] = True
+        message["deadline"] = now_ms() + int(timeout_s * 1000)
+        frame: Json = {"type": "send", "to": to, "message": message}
+        if is_blocking:
+            frame["blocking"] = True
+            frame["group"] = group
+        return frame
+
+    def _deliver(self, frame: Json) -> Json:
+        """Send a `send` frame until it is answered, under the same id."""
+        for attempt in range(2):
+            try:
+                self._post(frame)
+                return self._await_answer(frame["message"]["id"])
+            except OSError as error:
+                if attempt:
+                    raise _unknown_outcome(frame["message"]["id"]) from error
+                self._open(time.monotonic() + RECONNECT_S)
+        raise AssertionError("unreachable")
+
+    def _await_answer(self, message_id: str) -> Json:
+        answer = self._await(
+            lambda f: f["type"] in {"delivered", "delivery_failed"} and f.get("messageId") == message_id
+        )
+        if answer["type"] == "delivery_failed":
+            raise _refused(answer["reason"], answer.get("code", "E_DELIVERY"), answer.get("names"))
+        return answer
+
+    def _next_outcome(
+        self,
+        open_asks: dict[str, tuple[str, Json]],
+        deadline: float,
+        timeout_s: float,
+        on_receipt: Callable[[Json], None] | None,
+    ) -> tuple[str, Reply | Exception]:
+        limit = self.identity.ask_wait_s
+        wait_until = min(deadline, time.monotonic() + limit) if limit else deadline
+        while True:
+            try:
+                frame = self._next(wait_until)
+            except TimeoutError:
+                return self._give_up(open_asks, deadline, timeout_s)
+            except OSError:
+                self._come_back(open_asks, deadline)
+                continue
+            outcome = self._outcome(frame, open_asks, timeout_s)
+            if outcome is not None:
+                return outcome
+            if frame["type"] == "message_receipt" and on_receipt is not None:
+                on_receipt(frame["receipt"])
+
+    def _outcome(
+        self, frame: Json, open_asks: dict[str, tuple[str, Json]], timeout_s: float
+    ) -> tuple[str, Reply | Exception] | None:
+        """Return what `frame` says of one of our asks: the ask's id with its reply, or with why there is none."""
+        if frame["type"] == "message" and frame["message"].get("replyTo") in open_asks:
+            message, sender = frame["message"], frame["from"]
+            content = message["content"]
+            name = sender.get("name") or sender["id"]
+            ask_id = message["replyTo"]
+            return ask_id, Reply(content["text"], name, message["id"], ask_id, content.get("attachments", []))
+        is_end = frame["type"] == "mux_event" and frame.get("event") == "ask_ended"
+        if is_end and frame.get("messageId") in open_asks:
+            ask_id = frame["messageId"]
+            target = open_asks[ask_id][0]
+            if frame["code"] == "E_ASK_TIMEOUT":
+                return ask_id, _timed_out(target, timeout_s, ask_id)
+            return ask_id, self._late(ask_id) or _ended(target, frame["reason"], ask_id)
+        return None
+
+    def _withdraw(self, ask_ids: Iterable[str]) -> None:
+        """Take back asks that nobody waits for any more; without a connection the broker has seen us go."""
+        try:
+            for ask_id in ask_ids:
+                self._post({"type": "cancel_ask", "messageId": ask_id})
+        except OSError:
+            pass
+
+    def _give_up(
+        self, open_asks: dict[str, tuple[str, Json]], deadline: float, timeout_s: float
+    ) -> tuple[str, Exception]:
+        ask_id, (target, _) = next(iter(open_asks.items()))
+        if time.monotonic() >= deadline:
+            self._withdraw([ask_id])
+            return ask_id, _timed_out(target, timeout_s, ask_id)
+        return ask_id, AskTicket(
+            f'no reply from "{target}" yet; the ask goes on as ticket {ask_id[:8]}',
+            hint=f"fetch the reply later: intercom-mux result {ask_id[:8]}",
+            ask_id=ask_id,
+        )
+
+    def _come_back(self, open_asks: dict[str, tuple[str, Json]], deadline: float) -> None:
+        """After a lost connection: the same asks under the same ids, which makes the broker answer to us again."""
+        self.close()
+        self._open(min(deadline, time.monotonic() + RECONNECT_S))
+        for _, frame in open_asks.values():
+            self._post(frame)
+
+    def _late(self, ask_id: str) -> Reply | None:
+        """Return the reply to an ask that ended while we were away, if there is one."""
+        try:
+            reply = self.result(ask_id)["reply"]
+        except DeliveryError:
+            return None
+        return Reply(reply["text"], reply["from"], reply["id"], ask_id, reply["attachments"]) if reply else None
+
+
+def _letter(row: Json) -> Json:
+    sender, message = row["from"], row["message"]
+    kind = "reply" if "replyTo" in message else "ask" if message.get("expectsReply") else "message"
+    return {
+        "id": message["id"],
+        "from": sender.get("name") or sender["id"],
+        "kind": kind,
+        "text": message["content"]["text"],
+        "attachments": message["content"].get("attachments", []),
+        "reply_to": message.get("replyTo"),
+        "sent_at": message["timestamp"],
+    }
+
+
+def _session(row: Json, me: str) -> Json:
+    own = row.get("mux", {})
+    return {
+        "id": row["id"],
+        "name": row.get("name"),
+        "role": own.get("role"),
+        "team": own.get("team"),
+        "team_id": own.get("teamId"),
+        "kind": own.get("kind", "agent"),
+        "status": row.get("status"),
+        "cwd": row["cwd"],
+        "model": row["model"],
+        "pid": row["pid"],
+        "self": row["id"] == me,
+    }
+
+
+def _refused(reason: str, code: str, names: list[str] | None) -> DeliveryError:
+    hint = None
+    if names:
+        hint = f"known: {', '.join(names)}"
+    elif code == "E_TARGET_NOT_FOUND":
+        hint = "nobody else is connected: `intercom-mux up` starts a team"
+    return DeliveryError(reason, code=code, hint=hint, **({"names": names} if names is not None else {}))
+
+
+def _unknown_outcome(message_id: str) -> DeliveryError:
+    return DeliveryError(
+        f"the broker was lost before it answered for message {message_id[:8]}",
+        code="E_OUTCOME_UNKNOWN",
+        hint="see `intercom-mux broker status`; the message may or may not have been accepted",
+        message_id=message_id,
+    )
+
+
+def _timed_out(target: str, timeout_s: float, ask_id: str) -> AskTimeout:
+    return AskTimeout(
+        f'no reply from "{target}" within {timeout_s:g} s; the ask is withdrawn',
+        hint="give it longer with --timeout, or use `ask --async` and `result`",
+        ask_id=ask_id,
+    )
+
+
+def _ended(target: str, reason: str, ask_id: str) -> DeliveryError:
+    return DeliveryError(f'the ask to "{target}" ended: {reason}', code="E_ASK_ENDED", ask_id=ask_id)

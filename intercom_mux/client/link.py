@@ -1,0 +1,145 @@
+"""The blocking connection under `Client`: dial, register as a handle, write and read frames."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from intercom_mux.broker import lifecycle
+from intercom_mux.errors import BrokerError
+from intercom_mux.wire.frames import Splitter, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from intercom_mux.client.identity import Identity
+
+Json = dict[str, Any]
+
+ANSWER_TIMEOUT_S = 10.0
+RECONNECT_S = 10.0
+
+
+def now_ms() -> int:
+    """Return the wall clock in Unix milliseconds, as messages carry it."""
+    return time.time_ns() // 1_000_000
+
+
+class Link:
+    """A registered connection that acts as `identity`. Use as a context manager; `close` is idempotent."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.name = identity.name or ""
+        self.waiting = 0
+        """Messages in the session's mailbox when we connected."""
+        self._sock: socket.socket | None = None
+        self._splitter = Splitter()
+        self._frames: list[Json] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up. An ask that still waits becomes a ticket."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def _open(self, give_up_at: float) -> None:
+        while True:
+            try:
+                self._dial()
+                return
+            except OSError as error:
+                self.close()
+                if time.monotonic() >= give_up_at:
+                    raise BrokerError(
+                        f"the broker does not answer on {self.identity.socket}: {error.strerror or error}",
+                        hint="see `intercom-mux broker status`",
+                    ) from error
+            if self.identity.is_shell:
+                lifecycle.ensure_running()
+            else:
+                # A pane's broker is brought back by its team daemon.
+                time.sleep(0.05)
+
+    def _dial(self) -> None:
+        self._splitter = Splitter()
+        self._frames.clear()
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock.settimeout(ANSWER_TIMEOUT_S)
+        self._sock.connect(str(self.identity.socket))
+        self._sock.sendall(encode(self._registration()))
+        answer = self._read(time.monotonic() + ANSWER_TIMEOUT_S)
+        if answer["type"] == "error":
+            raise BrokerError(f"the broker refused this session: {answer.get('error')}", code="E_REFUSED")
+        self.name = answer.get("name") or self.name
+        self.waiting = answer.get("waiting", 0)
+
+    def _registration(self) -> Json:
+        me = self.identity
+        now = now_ms()
+        session = {"cwd": os.getcwd(), "model": "cli", "pid": os.getpid(), "startedAt": now, "lastActivity": now}
+        if me.name:
+            session["name"] = me.name
+        mux: Json = {"version": 1, "as": me.session_id}
+        if me.is_shell:
+            mux["shell"] = True
+            mux["view"] = me.team
+            session["pid"] = os.getsid(0)
+        else:
+            mux["token"] = me.token
+        frame: Json = {"type": "register", "session": session, "mux": mux}
+        if me.scope:
+            frame["scopeId"] = me.scope
+        return frame
+
+    def _post(self, frame: Json) -> None:
+        if self._sock is None:
+            raise ConnectionError("not connected")
+        self._sock.settimeout(ANSWER_TIMEOUT_S)
+        self._sock.sendall(encode(frame))
+
+    def _await(self, is_wanted: Callable[[Json], bool]) -> Json:
+        """Return the first frame that `is_wanted`; others stay for later."""
+        for index, frame in enumerate(self._frames):
+            if is_wanted(frame):
+                return self._frames.pop(index)
+        give_up_at = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
+            frame = self._read(give_up_at)
+            if is_wanted(frame):
+                return frame
+            self._frames.append(frame)
+
+    def _next(self, give_up_at: float) -> Json:
+        return self._frames.pop(0) if self._frames else self._read(give_up_at)
+
+    def _read(self, give_up_at: float) -> Json:
+        """Return the next frame from the socket.
+
+        Raises:
+            TimeoutError: None came until `give_up_at` (monotonic seconds).
+            ConnectionError: The broker hung up.
+        """
+        payloads: list[bytes] = []
+        while not payloads:
+            if self._sock is None:
+                raise ConnectionError("not connected")
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("no answer in time")
+            self._sock.settimeout(left)
+            data = self._sock.recv(65_536)
+            if not data:
+                raise ConnectionResetError("the broker hung up")
+            payloads = self._splitter.feed(data)
+        first, *others = [decode(payload) for payload in payloads]
+        self._frames[:0] = others
+        return first

@@ -1,0 +1,113 @@
+"""Frames: a 4-byte big-endian length and that many bytes of UTF-8 JSON holding one object with a string `type`.
+
+Pure. The rules are those of docs/protocol.md, "Framing"; both directions are bounded by `MAX_FRAME_BYTES`.
+"""
+
+from __future__ import annotations
+
+import json
+from struct import Struct
+from typing import Any
+
+from intercom_mux.errors import ProtocolError
+
+MAX_FRAME_BYTES = 1_048_576
+"""Largest payload in either direction; pi-intercom v1 readers drop the connection above it."""
+
+_LENGTH = Struct(">I")
+_FLOAT_MAX = 1.7976931348623157e308
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not -_FLOAT_MAX <= value <= _FLOAT_MAX:
+        raise ValueError(f"number out of range: {text[:32]}")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
+_encode_raw = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+def dump(value: Any) -> bytes:
+    """Return compact JSON: raw UTF-8, or ASCII escapes where a lone surrogate leaves no other way."""
+    try:
+        return _encode_raw(value).encode()
+    except UnicodeEncodeError:
+        return _encode_ascii(value).encode()
+
+
+def frame(payload: bytes) -> bytes:
+    """Return `payload` behind its length.
+
+    Raises:
+        ProtocolError: It is larger than `MAX_FRAME_BYTES`; nothing may be sent then.
+    """
+    size = len(payload)
+    if size > MAX_FRAME_BYTES:
+        raise ProtocolError(
+            f"frame of {size} bytes is larger than {MAX_FRAME_BYTES}", code="E_FRAME_TOO_LARGE", size_bytes=size
+        )
+    return _LENGTH.pack(size) + payload
+
+
+def encode(value: dict[str, Any]) -> bytes:
+    """Return the whole frame of `value`. Raises `ProtocolError` as `frame` does."""
+    return frame(dump(value))
+
+
+def decode(payload: bytes) -> dict[str, Any]:
+    """Return the object in one payload; invalid UTF-8 is replaced, as the stock broker does.
+
+    Raises:
+        ProtocolError: Not JSON, a non-finite number, nested too deep, or not an object with a string `type`.
+    """
+    try:
+        value = _decoder.decode(payload.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"frame is not JSON: {error}") from error
+    if type(value) is not dict or type(value.get("type")) is not str:
+        raise ProtocolError("frame is not an object with a string `type`")
+    return value
+
+
+class Splitter:
+    """Cut a byte stream into payloads, whatever the chunks. After an error it must not be fed again."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the payloads completed by `data`, in order.
+
+        Raises:
+            ProtocolError: A frame declares more than `MAX_FRAME_BYTES`; raised before any of it is buffered.
+        """
+        buffer = self._buffer
+        buffer += data
+        payloads: list[bytes] = []
+        start = 0
+        while len(buffer) - start >= 4:
+            (size,) = _LENGTH.unpack_from(buffer, start)
+            if size > MAX_FRAME_BYTES:
+                raise ProtocolError(f"frame of {size} bytes is larger than {MAX_FRAME_BYTES}", code="E_FRAME_TOO_LARGE")
+            end = start + 4 + size
+            if end > len(buffer):
+                break
+            payloads.append(bytes(buffer[start + 4 : end]))
+            start = end
+        if start:
+            del buffer[:start]
+        return payloads
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the frame that is not complete yet."""
+        return len(self._buffer)
