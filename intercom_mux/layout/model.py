@@ -15,6 +15,18 @@ ARRANGEMENTS = ("main-left", "main-top", "tiled", "columns", "rows", "windows", 
 MULTIPLEXERS = ("auto", "tmux")
 """Accepted values of `mux`."""
 
+SCOPES = ("shared", "isolated")
+"""Accepted values of `scope`."""
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}"
+"""What a peer or a team may be called, as a full match."""
+
+NAME_RULE = "letters, digits, dot, dash and underscore, at most 48, a letter or digit first"
+"""`NAME_PATTERN` in words."""
+
+VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
+"""What an environment or layout variable may be called, as a full match."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -33,7 +45,7 @@ class PeerSpec:
     """One peer to run; a `count: 2` entry has become two of these.
 
     Attributes:
-        name: Unique in the layout, case-insensitively; matches `[A-Za-z0-9][A-Za-z0-9._-]{0,47}`.
+        name: Unique in the layout, case-insensitively; matches `NAME_PATTERN`.
         role: Any word; the text shown and matched by `--role`.
         agent: Profile name or "auto"; None when `command` is given.
         command: argv to exec instead of an agent; None when `agent` is given.

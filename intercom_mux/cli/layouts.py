@@ -1,0 +1,165 @@
+"""`layouts`, `validate` and `init`: what can be brought up, whether a file is right, and a copy to change."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intercom_mux.errors import LayoutError
+from intercom_mux.layout.find import PROJECT_DIRECTORY, bundled_layouts, find_layout, known_layouts
+from intercom_mux.layout.load import load_layout, required_variables
+from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE
+from intercom_mux.layout.problems import did_you_mean, quoted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from intercom_mux.layout.model import Layout
+
+
+def parse_variables(_context: click.Context, _parameter: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
+    """Return the `NAME=VALUE` pairs of `--var` as a mapping; a click callback."""
+    variables = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE")
+        variables[name] = value
+    return variables
+
+
+variables_option = click.option(
+    "--var",
+    "variables",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=parse_variables,
+    help="Set a variable of the layout; may be given several times.",
+)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def layouts(as_json: bool) -> None:
+    """List the layouts that `up NAME` finds from here."""
+    known = known_layouts(Path.cwd())
+    if as_json:
+        _print_json([{**layout._asdict(), "path": str(layout.path)} for layout in known])
+        return
+    _print_rows([("NAME", "FROM", "DESCRIPTION"), *((each.name, each.origin, each.description) for each in known)])
+
+
+@click.command()
+@click.argument("layout", metavar="[LAYOUT]", required=False)
+@variables_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> None:
+    """Check a layout, a file or a name, and print the peers it would start.
+
+    Every problem is told at once, with its line and column; the exit code is then 3.
+    """
+    loaded = load_layout(find_layout(layout, Path.cwd()), variables=variables, environ=os.environ)
+    if as_json:
+        _print_json(_layout_json(loaded))
+        return
+    count = len(loaded.peers)
+    click.echo(f"ok: {loaded.name}: {count} {'peer' if count == 1 else 'peers'}")
+    _print_rows(
+        [
+            (f"  {peer.name}", peer.role, peer.agent or shlex.join(peer.command or ()), shown(peer.cwd))
+            for peer in loaded.peers
+        ]
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--as", "filename", metavar="FILENAME", help="Name of the copy; the team is called after it.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def init(name: str, filename: str | None, force: bool, as_json: bool) -> None:
+    """Copy a bundled layout into this project, as .intercom-mux/NAME.yaml, to change it."""
+    source = _bundled(name)
+    team = _stem(name if filename is None else filename)
+    if not re.fullmatch(NAME_PATTERN, team):
+        raise click.BadParameter(f"{filename!r} cannot be a team name: {NAME_RULE}", param_hint="--as")
+    target = Path.cwd() / PROJECT_DIRECTORY / f"{team}.yaml"
+    _write(target, source.read_text(encoding="utf-8"), force=force)
+    needed = "".join(f" --var {variable}=…" for variable in required_variables(source))
+    following = f"intercom-mux up {team}{needed}"
+    if as_json:
+        _print_json({"path": str(target), "next": following})
+    else:
+        click.echo(f"wrote {shown(target)}\nnext: {following}")
+
+
+def _bundled(name: str) -> Path:
+    known = bundled_layouts()
+    if _stem(name) in known:
+        return known[_stem(name)]
+    close = did_you_mean(name, known)
+    raise LayoutError(
+        f"there is no bundled layout {quoted(name)}" + (f" (did you mean {quoted(close)}?)" if close else ""),
+        hint=f"choose one of: {', '.join(known)}",
+        known=list(known),
+    )
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".yaml").removesuffix(".yml")
+
+
+def _write(target: Path, text: str, *, force: bool) -> None:
+    """Write `target`, creating its directory; an existing file only with `force`."""
+    try:
+        target.parent.mkdir(exist_ok=True)
+        if target.exists() and not force:
+            hint = "copy it under another name with --as NAME, or replace it with --force"
+            raise LayoutError(f"{shown(target)} exists already", hint=hint, path=str(target))
+        with target.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise LayoutError(f"cannot write {shown(target)}: {error.strerror}", path=str(target)) from error
+
+
+def _layout_json(layout: Layout) -> dict[str, Any]:
+    peers = [
+        {
+            "name": peer.name,
+            "role": peer.role,
+            "agent": peer.agent,
+            "command": peer.command,
+            "model": peer.model,
+            "cwd": str(peer.cwd),
+            "reference": peer.is_reference,
+        }
+        for peer in layout.peers
+    ]
+    return {
+        "name": layout.name,
+        "path": str(layout.path),
+        "project": str(layout.project),
+        "mux": layout.mux,
+        "arrange": layout.arrange,
+        "supervisor": layout.supervisor,
+        "isolated": layout.isolated,
+        "peers": peers,
+    }
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_rows(rows: Iterable[Sequence[str]]) -> None:
+    """Print columns, each as wide as its widest cell."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
