@@ -1,0 +1,188 @@
+"""The agent's pane: raw mode, a thread that keeps reading, the queue of submissions, and a clean end.
+
+Reading never stops while the agent works: what arrives is kept, shown in the composer and handed out in order.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from intercom_mux.agents.demo.editor import Editor, Key
+from intercom_mux.agents.demo.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType, TracebackType
+    from typing import Any, Self
+
+_READ_BYTES = 65_536
+_PASTE_ON = "\x1b[?2004h"
+_PASTE_OFF = "\x1b[?2004l"
+_EXIT_STATUS = {signal.SIGINT: 0, signal.SIGHUP: 0, signal.SIGTERM: 128 + signal.SIGTERM}
+
+
+class Terminal:
+    """Standard input and output as a terminal, or as plain lines when one of them is none.
+
+    Enter it in the main thread: it takes over SIGINT, SIGHUP, SIGTERM and SIGWINCH, and ends the program by raising
+    `SystemExit` there (0 for Ctrl-C, a lost terminal and SIGHUP; 143 for SIGTERM). On exit the terminal is as before.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._in = sys.stdin.fileno()
+        self._out = sys.stdout.fileno()
+        self._is_terminal = os.isatty(self._in) and os.isatty(self._out)
+        self._screen = Screen(
+            self._write, self._size, is_terminal=self._is_terminal, has_colour=not environ.get("NO_COLOR")
+        )
+        self._editor = Editor()
+        self._submissions: deque[str] = deque()
+        self._has_ended = False
+        self._is_open = False
+        self._is_waiting = False
+        self._changed = threading.Condition()
+        self._main = threading.main_thread()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._modes: list[Any] | None = None
+
+    def __enter__(self) -> Self:
+        for number in _EXIT_STATUS:
+            signal.signal(number, _exit)
+        if self._is_terminal:
+            # The reader draws: the signal may arrive while this thread is drawing.
+            signal.signal(signal.SIGWINCH, lambda *_: os.write(self._wake_writer, b"w"))
+            self._modes = termios.tcgetattr(self._in)
+            self._write(_PASTE_ON)
+            termios.tcsetattr(self._in, termios.TCSANOW, _key_by_key(self._modes))
+        self._is_open = True
+        threading.Thread(target=self._read, name="terminal reader", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in (*_EXIT_STATUS, signal.SIGWINCH):
+            signal.signal(number, signal.SIG_IGN)
+        is_locked = self._changed.acquire(timeout=1)
+        self._is_open = False
+        self._screen.close()
+        if self._modes is not None:
+            self._write(_PASTE_OFF)
+            try:
+                termios.tcsetattr(self._in, termios.TCSANOW, self._modes)
+            except termios.error:
+                pass
+        if is_locked:
+            self._changed.release()
+
+    def show(self, text: str, style: str = "") -> None:
+        """Add lines to the transcript; see `Screen.show` for the styles."""
+        with self._changed:
+            self._screen.show(text, style)
+
+    def status(self, status: str) -> None:
+        """Put `demo · STATUS` into the terminal's title."""
+        with self._changed:
+            self._screen.title(status)
+
+    def next_submission(self, timeout_s: float | None = None) -> str | None:
+        """Wait for the next submitted draft and take it; None when the time is over.
+
+        Raises:
+            EOFError: The input has ended and everything submitted was taken.
+        """
+        with self._changed:
+            self._is_waiting = True
+            self._changed.wait_for(lambda: self._submissions or self._has_ended, timeout_s)
+            self._is_waiting = False
+            if self._submissions:
+                taken = self._submissions.popleft()
+                self._screen.compose(self._editor.draft, self._submissions)
+                return taken
+            if self._has_ended:
+                raise EOFError
+            return None
+
+    def has_submissions(self) -> bool:
+        """Return whether something submitted waits."""
+        return bool(self._submissions)
+
+    def _read(self) -> None:
+        while True:
+            readable, _, _ = select.select([self._in, self._wake_reader], [], [])
+            if self._wake_reader in readable:
+                os.read(self._wake_reader, _READ_BYTES)
+                self._take([])
+            if self._in in readable:
+                try:
+                    data = os.read(self._in, _READ_BYTES)
+                except OSError:
+                    data = b""
+                if not data:
+                    self._end()
+                    return
+                self._take(self._editor.feed(data))
+
+    def _take(self, events: list[str | Key]) -> None:
+        """Queue what was submitted, act on keys, and draw the composer anew."""
+        with self._changed:
+            self._submissions += [event for event in events if isinstance(event, str)]
+            self._changed.notify()
+            is_taken_next = self._is_waiting and self._submissions
+            if self._is_open and not self._editor.is_pasting and not is_taken_next:
+                self._screen.compose(self._editor.draft, self._submissions)
+        if Key.QUIT in events:
+            self._interrupt()
+
+    def _end(self) -> None:
+        """Take the end of the input: a lost terminal ends the program now, other input when all of it is done."""
+        self._take(self._editor.end())
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify()
+        if self._is_terminal:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """End the program even when its main thread waits in a system call."""
+        assert self._main.ident is not None  # noqa: S101 - the main thread has been started
+        signal.pthread_kill(self._main.ident, signal.SIGINT)
+
+    def _size(self) -> tuple[int, int]:
+        try:
+            columns, height = os.get_terminal_size(self._out)
+        except OSError:
+            return 80, 24
+        return columns or 80, height or 24
+
+    def _write(self, text: str) -> None:
+        """Write all of `text`; a terminal that is gone takes nothing, and the reader ends the program."""
+        data = text.encode("utf-8", "replace")
+        try:
+            while data:
+                data = data[os.write(self._out, data) :]
+        except OSError:
+            pass
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_EXIT_STATUS[signal.Signals(number)])
+
+
+def _key_by_key(modes: list[Any]) -> list[Any]:
+    """Return terminal modes that pass every byte on as it is; Ctrl-C is a key, for a paste may hold one."""
+    input_flags, output_flags, control_flags, local_flags, *speeds, characters = modes
+    characters = list(characters)
+    characters[termios.VMIN] = 1
+    characters[termios.VTIME] = 0
+    input_flags &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON | termios.ISTRIP)
+    local_flags &= ~(termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN)
+    output_flags &= ~termios.OPOST
+    return [input_flags, output_flags, control_flags, local_flags, *speeds, characters]

@@ -1,0 +1,160 @@
+"""The worker: takes tasks from messages, asks one clarifying question each, looks through its files, and reports.
+
+It changes no file: its result names what it found and where the work would be done.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from intercom_mux.agents.demo import task as tasks
+from intercom_mux.agents.demo.agent import Agent
+from intercom_mux.agents.demo.answer import places
+from intercom_mux.errors import IntercomError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from intercom_mux.agents.demo.inbound import Inbound
+    from intercom_mux.agents.demo.task import Task
+
+ASK_TIMEOUT_S = 120.0
+"""How long a worker waits for the answer to its clarifying question before it asks the next peer."""
+
+ADVICE_LINES_MAX = 14
+"""Lines of an answer that go into the result."""
+
+_ABOUT_PROGRESS = re.compile(r"\b(?:status|progress|how far|are you done|eta)\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Work:
+    """A task and how far it is; `state` as in `Intercom.progress`."""
+
+    task: Task
+    state: str = "started"
+    percent: int = 0
+    note: str = ""
+
+
+class Worker(Agent):
+    """Does tasks one at a time, in the order they come."""
+
+    _work: dict[str, _Work]
+
+    def start(self) -> None:
+        """Introduce itself, and take the tasks that the prompt already holds."""
+        super().start()
+        self._work = {}
+        for task in tasks.in_message(self.prompt):
+            self._do(task, None)
+
+    def answer(self, message: Inbound) -> str:
+        """Do the tasks of an ask, tell about its own work, or answer from the files."""
+        if found := tasks.in_message(message.text):
+            return "\n\n".join(self._do(task, message.sender) for task in found)
+        if _ABOUT_PROGRESS.search(message.text):
+            return self._report()
+        return super().answer(message)
+
+    def on_message(self, message: Inbound) -> None:
+        """Do the tasks of a message and send each result to whoever sent it."""
+        for task in tasks.in_message(message.text):
+            result = self._do(task, message.sender)
+            if message.sender is not None:
+                self._send(message.sender, result)
+
+    def on_word(self, word: str) -> str | None:
+        """Know `status` besides the common words."""
+        return self._report() if word == "status" else super().on_word(word)
+
+    def _report(self) -> str:
+        if not self._work:
+            return "I have no task yet."
+        return "\n".join(
+            f"{work.task.id}: {work.state}, {work.percent} %, {work.task.title}"
+            + (f" ({work.note})" if work.note else "")
+            for work in self._work.values()
+        )
+
+    def _do(self, task: Task, sender: str | None) -> str:
+        """Work on a task and return its result, whose first line is `Done ID: title` or `Blocked ID: title`."""
+        work = self._work[task.id] = _Work(task)
+        self._pane.show(f"▸ {task.id} {task.title}", "accent")
+        self._progress(work, "started", 0)
+        try:
+            adviser, advice = self._consult(task, sender)
+        except IntercomError as error:
+            self._failed("nobody answered", error)
+            self._progress(work, "blocked", work.percent, f"nobody answered: {error}")
+            return f"Blocked {task.id}: {task.title}\n\nNobody answered my question: {error}"
+        self._progress(work, "started", 50, f"{adviser} answered" if adviser else "nobody to ask")
+        ranking, searched = self._search(f"{task.title} {task.details}")
+        here = f"It concerns {places(ranking)}." if ranking.hits else f"Nothing matches it in {searched}."
+        result = "\n\n".join((f"Done {task.id}: {task.title}", advice, f"{here} I only read; no file was changed."))
+        self._pane.show(result)
+        self._progress(work, "done", 100)
+        return result
+
+    def _consult(self, task: Task, sender: str | None) -> tuple[str, str]:
+        """Return who advised and what; without anybody to ask, "" and a sentence that says so.
+
+        Raises:
+            IntercomError: There is somebody to ask, and nobody answered.
+        """
+        question = f"Where and how is this done: {task.title}? {task.details}".strip()
+        problem: IntercomError | None = None
+        for peer in _advisers(self._sessions(), sender):
+            self._pane.show(f"· asking {peer}: {question}", "faint")
+            try:
+                text = self._ask(peer, question)
+            except IntercomError as error:
+                problem = error
+                self._failed(f"no answer from {peer}", error)
+            else:
+                self._pane.show(f"· {peer} answered", "faint")
+                return peer, f"{peer} says:\n{_excerpt(text)}"
+        if problem is not None:
+            raise problem
+        return "", "There was nobody to ask."
+
+    def _ask(self, peer: str, question: str) -> str:
+        """Wait for the peer's answer; asked once only, since a second ask would be a second question."""
+        with self._doing("ask"):
+            return self._call(lambda me: me.ask(peer, question, timeout_s=ASK_TIMEOUT_S), attempts=1).text
+
+    def _progress(self, work: _Work, state: str, percent: int, note: str = "") -> None:
+        """Tell the broker how far the work is; a failure is shown and does not stop the work."""
+        work.state, work.percent, work.note = state, percent, note
+        self._pane.show(f"· progress {work.task.id} {state} {percent} %", "faint")
+        try:
+            with self._doing("progress"):
+                self._call(
+                    lambda me: me.progress(
+                        work.task.id, title=work.task.title, percent=percent, state=state, note=note or None
+                    )
+                )
+        except (IntercomError, OSError) as error:
+            self._failed("progress not told", error)
+
+
+def _advisers(sessions: list[dict[str, Any]], sender: str | None) -> list[str]:
+    """Return whom to ask, in order: the scouts of the own team, then who gave the task, then the planner."""
+    team = next((each.get("team") for each in sessions if each.get("self")), None)
+    others = [each for each in sessions if each.get("name") and each.get("team") == team and _is_other(each)]
+    scouts = [str(each["name"]) for each in others if each.get("role") == "scout"]
+    planners = [str(each["name"]) for each in others if each.get("role") == "planner"]
+    givers = [sender] if sender in planners else []
+    return list(dict.fromkeys(scouts + givers + planners))
+
+
+def _is_other(session: dict[str, Any]) -> bool:
+    return not session.get("self") and not str(session.get("status") or "").startswith("exited")
+
+
+def _excerpt(text: str) -> str:
+    lines = text.strip().split("\n")
+    more = f"\n  … (+{len(lines) - ADVICE_LINES_MAX} lines)" if len(lines) > ADVICE_LINES_MAX else ""
+    return "\n".join(f"  {line}".rstrip() for line in lines[:ADVICE_LINES_MAX]) + more
