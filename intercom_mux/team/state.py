@@ -1,0 +1,265 @@
+"""What is known about running teams, on disk, so that `down` works after any crash; and which team a command means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from intercom_mux import paths
+from intercom_mux.errors import TeamError
+from intercom_mux.team.processes import Proc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+FORMAT = 1
+"""Version of the file; raised whenever an older program could misread it."""
+
+_NAME_LENGTH = 24
+
+
+@dataclass(slots=True)
+class PeerState:
+    """One peer as it was last known.
+
+    Attributes:
+        session_id: Its session at the broker.
+        token: What proves to the broker that somebody speaks for that session; secret.
+        surface: Its place in the multiplexer; None before it was opened, and for a reused session.
+        pid: The program started in the surface, with its start time in `started`.
+        spec_digest: Digest of what it was started from; drift is reported when the layout's differs.
+        status: Last known status text, such as `idle` or `exited:1`.
+    """
+
+    name: str
+    role: str
+    agent: str
+    cwd: Path
+    session_id: str
+    token: str
+    surface: str | None = None
+    pid: int | None = None
+    started: float | None = None
+    spec_digest: str = ""
+    status: str = ""
+
+    @property
+    def proc(self) -> Proc | None:
+        """The program in the surface, by its identity; None before it was started."""
+        if self.pid is None or self.started is None:
+            return None
+        return Proc(self.pid, self.started, self.name)
+
+
+@dataclass(slots=True)
+class TeamState:
+    """One team; identity is (name, real path of the project).
+
+    Attributes:
+        layout_path: The file it was brought up from.
+        mux: Name of the multiplexer.
+        socket: Socket of the team's own tmux server; None on other multiplexers.
+        server: That server. None before it was started.
+        daemon: The team daemon. None before it was started.
+        peers: By name, in layout order.
+        created_at: Unix seconds.
+    """
+
+    id: str
+    name: str
+    project: Path
+    layout_path: Path
+    mux: str
+    created_at: float
+    socket: Path | None = None
+    server: Proc | None = None
+    daemon: Proc | None = None
+    peers: dict[str, PeerState] = field(default_factory=dict)
+    isolated: bool = False
+
+
+def team_id(name: str, project: Path) -> str:
+    """Return the team's id, short enough for socket paths: name, cut, and a digest of name and real project path."""
+    digest = hashlib.sha256(os.fsencode(name) + b"\0" + os.fsencode(os.path.realpath(project))).hexdigest()
+    return f"{name[:_NAME_LENGTH]}-{digest[:8]}"
+
+
+def load(team_id: str) -> TeamState | None:
+    """Return the team's state, None when there is none.
+
+    Raises:
+        TeamError: The file cannot be read, is damaged (`E_TEAM_STATE`), or has another format (`E_TEAM_FORMAT`).
+    """
+    path = _file(team_id)
+    try:
+        body = json.loads(path.read_bytes())
+        if isinstance(body, dict) and body.get("format", FORMAT) != FORMAT:
+            raise _other_format(path, body["format"])
+        if not isinstance(body, dict) or body.pop("format", None) is None:
+            raise ValueError("it is no team state")
+        state: TeamState = _revived(TeamState, body, "team")
+        if state.id != team_id:
+            raise ValueError(f"it belongs to {state.id}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise TeamError(
+            f"cannot read the state of team {team_id} in {path}: {error}",
+            code="E_TEAM_STATE",
+            hint=f"end what runs of it, then remove {path.parent}",
+            path=str(path),
+        ) from error
+    return state
+
+
+def save(state: TeamState) -> None:
+    """Write the state, 0600, durable on return; a crash leaves the old file or the new one, never a part.
+
+    Raises:
+        OSError: The disk is full or not writable.
+    """
+    path = _file(state.id)
+    body = json.dumps({"format": FORMAT} | asdict(state), default=str, indent=1)
+    descriptor, temporary = tempfile.mkstemp(dir=paths.private_dir(path.parent), prefix=".state-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(descriptor)
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+
+
+def remove(team_id: str) -> None:
+    """Forget the team; its directory stays for the logs in it. Idempotent."""
+    _file(team_id).unlink(missing_ok=True)
+
+
+def all_teams(on_unreadable: Callable[[TeamError], None] | None = None) -> list[TeamState]:
+    """Return every team by name and project; those that cannot be read are skipped and handed to `on_unreadable`."""
+    teams: list[TeamState] = []
+    for path in paths.team_state_dir("*").parent.glob("*/state.json"):
+        try:
+            state = load(path.parent.name)
+        except TeamError as error:
+            if on_unreadable:
+                on_unreadable(error)
+            continue
+        if state is not None:
+            teams.append(state)
+    return sorted(teams, key=lambda team: (team.name, team.project))
+
+
+def select_team(explicit: str | None, identity_team: str | None, cwd: Path) -> TeamState:
+    """Return the team that a command means: the one given, else the pane's, else the cwd's, else the only one.
+
+    Args:
+        explicit: Value of `--team`: a name, `name@dir` as `label` shows it or with the project's path, or an id. A name
+            that several teams have means the one whose project holds `cwd`.
+        identity_team: Id of the team whose pane we are in.
+        cwd: A team's project holds it when it is the same or further up; the deepest wins.
+
+    Raises:
+        TeamError: No team runs (`E_NO_TEAM`), none or several fit (`teams` in fields lists them by label), or the only
+            state found is unreadable.
+    """
+    unreadable: list[TeamError] = []
+    teams = all_teams(unreadable.append)
+    if not teams:
+        if unreadable:
+            raise unreadable[0]
+        raise TeamError("no team is running", code="E_NO_TEAM", hint="start one with `intercom-mux up`")
+    if explicit is not None:
+        return _the_one(_called(explicit, teams), teams, cwd, f"called {explicit}")
+    if identity_team is not None:
+        return _the_one([team for team in teams if team.id == identity_team], teams, cwd, "that this pane belongs to")
+    return _the_one(teams, teams, cwd, "")
+
+
+def label(team: TeamState, others: Collection[TeamState]) -> str:
+    """Return the shortest that tells the team from `others`: its name, `name@dir`, or its id. It may be in `others`."""
+    namesakes = [other for other in others if other.id != team.id and other.name == team.name]
+    if not namesakes:
+        return team.name
+    if all(other.project.name != team.project.name for other in namesakes):
+        return f"{team.name}@{team.project.name}"
+    return team.id
+
+
+def _the_one(fitting: Sequence[TeamState], teams: Sequence[TeamState], cwd: Path, which: str) -> TeamState:
+    """Return the only one of `fitting`, or that of them whose project holds `cwd` most closely."""
+    if len(fitting) == 1 and which:
+        return fitting[0]
+    here = Path(os.path.realpath(cwd))
+    around = [team for team in fitting if here.is_relative_to(team.project)]
+    depth = max((len(team.project.parts) for team in around), default=0)
+    nearest = [team for team in around if len(team.project.parts) == depth] or fitting
+    if len(nearest) == 1:
+        return nearest[0]
+    labels = [label(team, teams) for team in (nearest or teams)]
+    if nearest:
+        message, hint = f"several teams {which or 'are running'}: {', '.join(labels)}", "choose one with `--team`"
+    else:
+        message, hint = f"no team {which} is running", f"choose one with `--team`: {', '.join(labels)}"
+    raise TeamError(message, hint=hint, teams=labels)
+
+
+def _called(explicit: str, teams: Sequence[TeamState]) -> list[TeamState]:
+    name, at, place = explicit.partition("@")
+    project = Path(os.path.realpath(Path(place).expanduser())) if at else None
+    return [
+        team
+        for team in teams
+        if explicit in (team.id, team.name)
+        or (project is not None and team.name == name and (place == team.project.name or project == team.project))
+    ]
+
+
+def _file(team_id: str) -> Path:
+    return paths.team_state_dir(team_id) / "state.json"
+
+
+def _other_format(path: Path, found: object) -> TeamError:
+    return TeamError(
+        f"the team state {path} has format {found}; this program knows {FORMAT}",
+        code="E_TEAM_FORMAT",
+        hint="use the version of intercom-mux that started the team",
+        path=str(path),
+        format=found,
+    )
+
+
+_hints = cache(get_type_hints)
+
+
+def _revived(hint: Any, value: Any, where: str) -> Any:
+    """Return a JSON value as what a type hint asks for; raise ValueError naming the place if it does not fit."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if value is None and NoneType in kinds:
+        return None
+    kind = kinds[0]
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {key: _revived(get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}
+    if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+        hints = _hints(kind)
+        if hints.keys() != value.keys():
+            raise ValueError(f"{where} has missing or unknown keys: {', '.join(sorted(hints.keys() ^ value.keys()))}")
+        return kind(**{key: _revived(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+    if type(value) is not kind:
+        raise ValueError(f"{where} is no {kind.__name__}")
+    return value
