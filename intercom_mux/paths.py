@@ -77,7 +77,7 @@ def private_dir(path: Path) -> Path:
     except OSError as error:
         problem = f"cannot create directory {path}: {error.strerror}"
         raise IntercomError(problem, code="E_PATH", path=str(path)) from error
-    problem = None
+    problem = ""
     if not stat.S_ISDIR(info.st_mode):
         problem = "is a symbolic link or not a directory"
     elif info.st_uid != os.getuid():

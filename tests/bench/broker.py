@@ -1,0 +1,158 @@
+"""Round trip and burst of a broker against a bare C relay, in one run: `python -m tests.bench.broker`.
+
+The same two connections and the same bytes drive both; ours journals every message. Needs a C compiler. Prints ratios,
+which is all that means anything across machines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROUND_TRIPS = 3_000
+BURST = 20_000
+REPEATS = 5
+TEXT = "How does this repo structure token refresh retries? " * 4
+
+
+class Peer:
+    """One raw connection: frames out, frames in, no client code in between."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(path)
+        self.buffer = b""
+        session = {"name": name, "cwd": "/", "model": "bench", "pid": 1, "startedAt": 1, "lastActivity": 1}
+        mux = {"version": 1, "events": False}
+        self.put(json.dumps({"type": "register", "sessionId": name, "session": session, "mux": mux}).encode())
+
+    def put(self, payload: bytes) -> None:
+        self.sock.sendall(struct.pack(">I", len(payload)) + payload)
+
+    def get(self) -> bytes:
+        while True:
+            if len(self.buffer) >= 4:
+                size = 4 + struct.unpack_from(">I", self.buffer)[0]
+                if len(self.buffer) >= size:
+                    frame, self.buffer = self.buffer[4:size], self.buffer[size:]
+                    return frame
+            data = self.sock.recv(262_144)
+            if not data:
+                raise ConnectionError("the broker hung up")
+            self.buffer += data
+
+    def get_message(self) -> bytes:
+        """Return the next message frame: `message` from a broker, `send` as passed on by the relay."""
+        while True:
+            frame = self.get()
+            if frame.startswith((b'{"type":"message",', b'{"type":"send"')):
+                return frame
+
+
+def send_frame(to: str, message_id: str, *, ask: bool = False, reply_to: str = "") -> bytes:
+    """Return a `send` frame's payload as a client writes it."""
+    extra = ',"expectsReply":true' if ask else f',"replyTo":"{reply_to}"' if reply_to else ""
+    head = f'{{"type":"send","to":"{to}","message":{{"id":"{message_id}","timestamp":1{extra},'
+    return (head + f'"content":{{"text":"{TEXT}"}}}}}}').encode()
+
+
+def round_trip_s(path: str) -> float:
+    """Return the median seconds of ask → reply on two persistent connections."""
+    asker, answerer = Peer(path, "asker"), Peer(path, "answerer")
+    time.sleep(0.1)
+    spent = []
+    for number in range(ROUND_TRIPS):
+        ask_id = f"{os.getpid()}-{time.monotonic_ns()}-{number}"
+        begun = time.perf_counter()
+        asker.put(send_frame("answerer", ask_id, ask=True))
+        answerer.get_message()
+        answerer.put(send_frame("asker", f"{ask_id}-r", reply_to=ask_id))
+        asker.get_message()
+        spent.append(time.perf_counter() - begun)
+        receipt = {"messageId": ask_id, "status": "acknowledged", "timestamp": 1}
+        answerer.put(json.dumps({"type": "message_receipt", "receipt": receipt}).encode())
+        receipt["messageId"] = f"{ask_id}-r"
+        asker.put(json.dumps({"type": "message_receipt", "receipt": receipt}).encode())
+    asker.sock.close()
+    answerer.sock.close()
+    return statistics.median(spent)
+
+
+def burst_per_s(path: str) -> float:
+    """Return messages per second from one sender to one receiver, every one received and in order."""
+    receiver = Peer(path, "receiver")
+    time.sleep(0.1)
+    child = os.fork()
+    if child == 0:
+        sender = Peer(path, "sender")
+        for start in range(0, BURST, 100):
+            batch = b""
+            for number in range(start, start + 100):
+                payload = send_frame("receiver", f"b{child}-{time.monotonic_ns()}-{number:06d}")
+                batch += struct.pack(">I", len(payload)) + payload
+            sender.sock.sendall(batch)
+            while sender.sock in __import__("select").select([sender.sock], [], [], 0)[0]:
+                if not sender.sock.recv(262_144):
+                    break
+        sender.sock.shutdown(socket.SHUT_WR)
+        while sender.sock.recv(262_144):
+            pass
+        os._exit(0)
+    receiver.get_message()
+    begun = time.perf_counter()
+    for number in range(1, BURST):
+        frame = receiver.get_message()
+        assert f"-{number:06d}".encode() in frame
+    spent = time.perf_counter() - begun
+    receiver.sock.close()
+    os.waitpid(child, 0)
+    return (BURST - 1) / spent
+
+
+def main() -> None:
+    """Measure the relay and ours alternately and print the ratios of the medians."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        sys.exit("a C compiler (cc) is needed for the relay")
+    root = Path(tempfile.mkdtemp(prefix="imt-bench-", dir="/tmp"))
+    relay_binary = root / "relay"
+    subprocess.run([compiler, "-O2", "-o", relay_binary, Path(__file__).with_name("relay.c")], check=True)
+    os.environ["XDG_STATE_HOME"] = str(root / "state")
+    from intercom_mux.broker import lifecycle
+
+    trips: dict[str, list[float]] = {"relay": [], "ours": []}
+    bursts: dict[str, list[float]] = {"relay": [], "ours": []}
+    try:
+        ours = str(lifecycle.ensure_running())
+        for turn in range(REPEATS):
+            relay_path = str(root / f"relay{turn}.sock")
+            relay = subprocess.Popen([relay_binary, relay_path])
+            while not Path(relay_path).exists():
+                time.sleep(0.01)
+            for name, path in (("relay", relay_path), ("ours", ours)):
+                trips[name].append(round_trip_s(path))
+                bursts[name].append(burst_per_s(path))
+            relay.kill()
+            relay.wait()
+    finally:
+        lifecycle.stop()
+        shutil.rmtree(root)
+    trip = {name: statistics.median(values) for name, values in trips.items()}
+    burst = {name: statistics.median(values) for name, values in bursts.items()}
+    print(f"ask → reply: relay {trip['relay'] * 1e6:.0f} µs, ours {trip['ours'] * 1e6:.0f} µs")
+    print(f"  ratio {trip['ours'] / trip['relay']:.2f} (budget ≤ 3)")
+    print(f"burst: relay {burst['relay']:.0f}/s, ours {burst['ours']:.0f}/s")
+    print(f"  ratio {burst['ours'] / burst['relay']:.2f} (budget ≥ 0.3)")
+
+
+if __name__ == "__main__":
+    main()
