@@ -1,12 +1,14 @@
 """The seam between teams and terminal multiplexers.
 
 A multiplexer holds one live terminal, a *surface*, per peer. Every call blocks for at most a few seconds and raises
-`MultiplexerError` on refusal or time-out. A surface id is opaque and pinned at creation (tmux: `%3`); nothing here ever
-addresses "the active pane". "The server is gone" is `states() is None`, never an empty mapping.
+`MultiplexerError` on refusal or time-out: `E_SURFACE_GONE` when the surface is no more, `E_OUTCOME_UNKNOWN` when time
+ran out and the call may have taken effect. A surface id is opaque and pinned at creation (tmux: `%3`); nothing here
+ever addresses "the active pane". "The server is gone" is `states() is None`, never an empty mapping.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,10 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class SurfaceSpec:
-    """A surface to open: `argv` is exec'd directly, never typed into a shell."""
+    """A surface to open: `argv` is exec'd directly, never typed into a shell.
+
+    The program's environment is `environment.base_environment()` with `env` set and `unset` removed, plus what the
+    multiplexer itself announces (tmux: TERM, TERM_PROGRAM*, TMUX, TMUX_PANE; SHELL and PWD) where neither names it.
+    A program that cannot be exec'd ends with 127 (not found) or 126, after one line on its surface that says so.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -25,14 +35,15 @@ class SurfaceSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     log: Path | None = None
-    """File that receives every byte the program prints, from the first one on."""
+    """File, in an existing directory, that is appended every byte the program prints, from the first one on; 0600."""
 
 
 @dataclass(frozen=True, slots=True)
 class SurfaceState:
     """One look at a live surface.
 
-    `pid` is the program started in it. `exit_status` is None while it lives; a death by signal N is 128 + N.
+    `pid` is the program started in it, known also after its death. `exit_status` is None while it lives, and for a
+    dead one whose status is not known (yet); a death by signal N is 128 + N. `name` is the name given to `open`.
     """
 
     id: str
@@ -42,6 +53,7 @@ class SurfaceState:
     title: str
     command: str
     is_in_mode: bool
+    name: str = ""
 
 
 class Multiplexer(Protocol):
@@ -52,8 +64,8 @@ class Multiplexer(Protocol):
     def open(self, session: str, arrange: str, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
         """Open surfaces and return name → surface id, in the order given.
 
-        Joins what runs already: on a running server the surfaces are added to it. All or nothing: on failure what this
-        call opened is closed again.
+        Joins what runs already: on a running server the surfaces are added to it, and nobody's focus moves. All or
+        nothing: on failure what this call opened is closed again.
         """
 
     def states(self) -> dict[str, SurfaceState] | None:
@@ -63,13 +75,16 @@ class Multiplexer(Protocol):
         """Return the visible screen as text, trailing blanks stripped, with up to `history` lines above it."""
 
     def paste(self, surface: str, text: str) -> None:
-        """Leave copy mode and put `text` into the program as one bracketed paste; presses nothing."""
+        """Leave copy mode and put `typeable(text)` into the program as one bracketed paste; presses nothing.
+
+        The paste is bracketed if the program asked for it. Refused on a dead or synchronised surface.
+        """
 
     def press_enter(self, surface: str) -> None:
-        """Press Enter, and only Enter."""
+        """Leave copy mode and press Enter, and only Enter; refused as `paste` is."""
 
     def show(self, surface: str, text: str) -> None:
-        """Show one line to whoever watches the surface, without sending anything to the program."""
+        """Show one line for a few seconds to whoever watches the surface, without sending anything to the program."""
 
     def close(self, surface: str) -> None:
         """Close one surface; no error when it is gone."""
@@ -82,3 +97,12 @@ class Multiplexer(Protocol):
 
     def attach_argv(self, surface: str | None = None) -> list[str]:
         """Return the command a person runs to watch, at `surface` if given."""
+
+
+def typeable(text: str) -> str:
+    """Return `text` as it may be put into a terminal: LF line ends, no control character but tab and LF.
+
+    C1 controls go as well (0x9b is CSI to some programs); lone surrogates become U+FFFD.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))

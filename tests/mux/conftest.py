@@ -1,0 +1,98 @@
+"""Real tmux servers on sockets in the test's own short private directory, and a real client that watches one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import shutil
+import struct
+import subprocess
+import termios
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from intercom_mux import paths
+from intercom_mux.mux.tmux import TmuxMultiplexer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def new_tmux(home: Path) -> Iterator[Callable[[], TmuxMultiplexer]]:
+    """A factory of multiplexers with a socket each; their servers are ended after the test."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    made: list[TmuxMultiplexer] = []
+
+    def make() -> TmuxMultiplexer:
+        runtime = paths.private_dir(paths.runtime_dir())
+        made.append(TmuxMultiplexer(runtime / f"{len(made)}.sock"))
+        return made[-1]
+
+    yield make
+    for mux in made:
+        mux.shutdown()
+
+
+@pytest.fixture
+def tmux(new_tmux: Callable[[], TmuxMultiplexer]) -> TmuxMultiplexer:
+    """One multiplexer; no server runs yet."""
+    return new_tmux()
+
+
+def ask_tmux(mux: TmuxMultiplexer, *command: str) -> list[str]:
+    """Run the plain tmux client against the server of `mux` and return its lines: the view of a second observer."""
+    out = subprocess.run(
+        ["tmux", "-u", "-N", "-S", str(mux.socket), *command], capture_output=True, text=True, check=True, timeout=10
+    )
+    return out.stdout.splitlines()
+
+
+class Watcher:
+    """A tmux client attached in a terminal of its own; `output` is all that was drawn there so far."""
+
+    def __init__(self, argv: list[str], rows: int = 40, columns: int = 160) -> None:
+        self.output = b""
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "xterm-256color"
+            os.execvp(argv[0], argv)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
+
+    def end(self) -> None:
+        """End the client and wait until it is gone."""
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+        self._reader.join(5)
+        os.close(self._fd)
+
+    def _read(self) -> None:
+        try:
+            while chunk := os.read(self._fd, 65536):
+                self.output += chunk
+        except OSError:
+            return
+
+
+@contextmanager
+def watching(argv: list[str]) -> Iterator[Watcher]:
+    """A watcher that has drawn its first screen."""
+    from tests.support import wait_until
+
+    watcher = Watcher(argv)
+    try:
+        wait_until(lambda: watcher.output, what="first screen of the watcher")
+        yield watcher
+    finally:
+        watcher.end()
