@@ -1,0 +1,296 @@
+"""The paste courier: carries messages into one surface by typing, as the last resort.
+
+Rules, in the order in which they bind:
+
+1. Nothing is typed unless the agent is known idle with an empty composer, on two looks in a row. Starting, busy,
+   blocked on a dialog, unknown, a person's draft, a person scrolling: the message is held and nothing is sent. In a
+   dialog a paste is lost and Enter approves.
+2. The journal hears `typing` before the paste, and a paste is never repeated: after a crash the screen is searched for
+   the message, and what is not found there is `unknown`.
+3. Enter follows only when the message is seen alone in the composer and the agent is still idle. A dialog that opened
+   in between, or words that a person typed in between, leave it unsubmitted.
+4. One rescue Enter, only while the message is still seen in the composer of an idle agent. Never Escape, never a
+   letter, nothing but one bracketed paste and Enter.
+5. One delivery at a time per surface; there must be one courier per surface.
+
+It is level-triggered: the caller offers held messages again whenever the status changes, and on a slow sweep.
+What cannot be closed from outside is the instant between the last look and the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from intercom_mux.agents import detect, header
+from intercom_mux.errors import MultiplexerError
+from intercom_mux.mux.base import typeable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from intercom_mux.agents.profile import Profile
+    from intercom_mux.mux.base import Multiplexer
+
+STEADY_S = 0.15
+"""Time between the two looks that must both find the agent idle."""
+POLL_S = 0.05
+HISTORY_LINES = 5000
+"""How far above the screen `recover` searches."""
+
+_REFUSED = ("E_SURFACE_BUSY", "E_SURFACE_GONE")
+"""Errors of a paste after which nothing can have been typed."""
+
+_SHORT_ID = re.compile(r"[0-9A-Za-z-]{4,8}")
+_OURS = detect.squash("[intercom] from")
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One message to deliver; `attachments` are rendered as text, `reply_to` is the id of the ask that is answered."""
+
+    message_id: str
+    sender: str
+    kind: Literal["ask", "message", "reply"]
+    text: str
+    attachments: tuple[str, ...] = ()
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a parcel.
+
+    `submitted`: the agent has it. `queued`: the agent keeps it for after its turn. `held`: nothing was sent, offer it
+    again. `typed-not-submitted`: it stands in the composer. `unknown`: it was sent, and its fate was not seen.
+    """
+
+    kind: Literal["submitted", "queued", "held", "typed-not-submitted", "unknown"]
+    reason: str = ""
+
+
+def compose(profile: Profile, parcel: Parcel) -> str:
+    """Return what is typed for `parcel`: the header line, then the body, or where to read a body that is too long.
+
+    Line ends become LF and other control characters but tab are dropped, so that no body can end the paste.
+    """
+    body = typeable("\n".join((parcel.text, *parcel.attachments))).rstrip()
+    rules = profile.paste
+    is_long = len(body) > rules.body_limit or body.count("\n") >= rules.line_limit
+    is_elsewhere = is_long and rules.can_run_commands
+    line = _header(parcel, is_elsewhere)
+    return line if is_elsewhere or not body else f"{line}\n{body}"
+
+
+def short_id(message_id: str) -> str:
+    """Return the id as it is shown and looked for: the first characters, or a digest when those are not plain."""
+    match = _SHORT_ID.match(message_id)
+    return match[0] if match else hashlib.sha256(message_id.encode("utf-8", "replace")).hexdigest()[:8]
+
+
+class Courier:
+    """Delivers messages into one surface, one at a time.
+
+    `journal(message_id, "typing")` is awaited before each paste; an error of it stops the delivery before anything is
+    sent. Methods belong to one event loop; calls to the multiplexer run in threads.
+    """
+
+    def __init__(
+        self, mux: Multiplexer, surface: str, profile: Profile, journal: Callable[[str, str], Awaitable[None]]
+    ) -> None:
+        self._mux = mux
+        self._surface = surface
+        self._profile = profile
+        self._journal = journal
+        self._lock = asyncio.Lock()
+        self._has_settled = False
+        self._rests_until = 0.0
+        self._announced: set[str] = set()
+
+    async def deliver(self, parcel: Parcel) -> Outcome:
+        """Type `parcel` and submit it, or hold it; waits its turn. Errors of the multiplexer become outcomes."""
+        async with self._lock:
+            try:
+                if self._profile.route == "inbox":
+                    return await self._announce(parcel)
+                hold = await self._hold()
+            except MultiplexerError as error:
+                return Outcome("held", error.message)
+            if hold:
+                return Outcome("held", hold)
+            await self._journal(parcel.message_id, "typing")
+            try:
+                await asyncio.to_thread(self._mux.paste, self._surface, compose(self._profile, parcel))
+            except MultiplexerError as error:
+                return Outcome("held" if error.code in _REFUSED else "unknown", error.message)
+            await asyncio.sleep(self._profile.paste.settle_ms / 1000)
+            return await self._submit(_Trace(self._profile, parcel))
+
+    async def resume(self, parcel: Parcel) -> Outcome:
+        """Press Enter for a parcel that was left in the composer, if its header still stands first there."""
+        async with self._lock:
+            return await self._submit(_Trace(self._profile, parcel, is_marker_enough=False))
+
+    async def recover(self, parcel: Parcel) -> Outcome:
+        """Tell the fate of a parcel journaled as `typing` before a crash, from the screen alone; sends nothing."""
+        trace = _Trace(self._profile, parcel, is_marker_enough=False)
+        async with self._lock:
+            try:
+                look = await self._look(HISTORY_LINES)
+            except MultiplexerError as error:
+                return Outcome("unknown", error.message)
+        if look.status.state == "exited":
+            return Outcome("unknown", look.status.text)
+        if trace.is_in(look.composer):
+            return Outcome("typed-not-submitted", look.status.text)
+        if trace.is_above(look):
+            return Outcome("submitted", "its id is on the screen")
+        return Outcome("unknown", "its id is not on the screen")
+
+    async def _announce(self, parcel: Parcel) -> Outcome:
+        """Tell the watcher, once per message, that it waits in the mailbox."""
+        if parcel.message_id not in self._announced:
+            text = f"{_header(parcel, is_elsewhere=False)} · read it: intercom-mux inbox {short_id(parcel.message_id)}"
+            await asyncio.to_thread(self._mux.show, self._surface, text)
+            self._announced.add(parcel.message_id)
+        return Outcome("held", "inbox")
+
+    async def _hold(self) -> str | None:
+        """Return why nothing may be typed now; None when two looks found the agent idle and its composer empty."""
+        await asyncio.sleep(self._rests_until - asyncio.get_running_loop().time())
+        reason = (await self._look()).hold
+        if reason:
+            return reason
+        await asyncio.sleep(STEADY_S if self._has_settled else max(STEADY_S, self._profile.ready_settle_ms / 1000))
+        self._has_settled = True
+        return (await self._look()).hold
+
+    async def _submit(self, trace: _Trace) -> Outcome:
+        """Press Enter once the message is seen in the composer of an idle agent, and once more if that did nothing."""
+        try:
+            look = await self._watch(lambda look: look.is_final or trace.may_submit(look))
+            for _ in range(2):
+                if not trace.may_submit(look):
+                    return trace.refusal(look)
+                await asyncio.to_thread(self._mux.press_enter, self._surface)
+                look = await self._watch(lambda look: trace.fate(look) is not None)
+                fate = trace.fate(look)
+                if fate:
+                    self._rests_until = asyncio.get_running_loop().time() + self._profile.paste.pause_ms / 1000
+                    return fate
+        except MultiplexerError as error:
+            return Outcome("unknown", error.message)
+        return Outcome("typed-not-submitted", "Enter had no effect") if trace.may_submit(look) else trace.refusal(look)
+
+    async def _watch(self, is_enough: Callable[[_Look], bool]) -> _Look:
+        """Look until `is_enough`, at most `verify_ms`; return the last look."""
+        deadline = asyncio.get_running_loop().time() + self._profile.paste.verify_ms / 1000
+        while True:
+            look = await self._look()
+            if is_enough(look) or asyncio.get_running_loop().time() >= deadline:
+                return look
+            await asyncio.sleep(POLL_S)
+
+    async def _look(self, history: int = 0) -> _Look:
+        """Read the state, then the screen: a dialog shows on the screen before it shows in a title.
+
+        A dialog hides the composer, and what then looks like one is an earlier message.
+        """
+        return await asyncio.to_thread(self._read, history)
+
+    def _read(self, history: int) -> _Look:
+        states = self._mux.states()
+        state = states.get(self._surface) if states is not None else None
+        if state is None:
+            raise MultiplexerError(f"surface {self._surface} is gone", code="E_SURFACE_GONE", surface=self._surface)
+        screen = self._mux.capture(self._surface)
+        text = self._mux.capture(self._surface, history) if history else screen
+        status = detect.detect(self._profile, state, screen)
+        has_composer = status.state not in ("blocked", "exited")
+        composer = detect.composer(self._profile, screen) if has_composer else detect.Composer("absent")
+        return _Look(status, composer, text, state.is_in_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at the surface; `text` is the screen, with history when asked for."""
+
+    status: detect.Status
+    composer: detect.Composer
+    text: str
+    is_in_mode: bool
+
+    @property
+    def hold(self) -> str | None:
+        """Why nothing may be typed; None when it may."""
+        if self.is_in_mode:
+            return "copy mode"
+        if self.status.state != "idle":
+            return self.status.text
+        return {"empty": None, "draft": "draft", "absent": "no composer"}[self.composer.kind]
+
+    @property
+    def is_final(self) -> bool:
+        """Waiting longer would not make Enter allowed."""
+        return self.status.state in ("blocked", "exited")
+
+
+class _Trace:
+    """Where one parcel is to be seen. Compared without blanks and frames, so wherever a line was wrapped."""
+
+    def __init__(self, profile: Profile, parcel: Parcel, *, is_marker_enough: bool = True) -> None:
+        self._marker = profile.paste.marker if is_marker_enough else None
+        self._queued = profile.paste.queued
+        self._needle = detect.squash(f"{parcel.kind} {short_id(parcel.message_id)}")
+
+    def is_in(self, composer: detect.Composer) -> bool:
+        """The message, or the marker that stands for a long paste, is in the composer."""
+        return self._needle in detect.squash(composer.text) or self._is_marker(composer)
+
+    def may_submit(self, look: _Look) -> bool:
+        """Enter would submit the message and nothing else."""
+        return look.status.state == "idle" and not look.is_in_mode and self._is_first_in(look.composer)
+
+    def refusal(self, look: _Look) -> Outcome:
+        """Why Enter was not pressed; only for a look that `may_submit` refused."""
+        if not self.is_in(look.composer):
+            return Outcome("unknown", f"it is not seen in the composer; the agent is {look.status.text}")
+        if look.is_in_mode:
+            return Outcome("typed-not-submitted", "copy mode")
+        return Outcome("typed-not-submitted", "draft" if look.status.state == "idle" else look.status.text)
+
+    def is_above(self, look: _Look) -> bool:
+        """The message is on the screen, outside the composer."""
+        return not self.is_in(look.composer) and self._needle in detect.squash(look.text)
+
+    def fate(self, look: _Look) -> Outcome | None:
+        """What an Enter has done, None while that cannot be told."""
+        if self.is_in(look.composer):
+            return None
+        if self._queued and self._queued.search(look.text):
+            return Outcome("queued")
+        if look.status.state == "exited":
+            return Outcome("unknown", look.status.text)
+        is_taken = look.status.state in ("thinking", "tool") or look.composer.kind == "empty" or self.is_above(look)
+        return Outcome("submitted") if is_taken else None
+
+    def _is_first_in(self, composer: detect.Composer) -> bool:
+        """No words of a person stand before the message."""
+        draft = detect.squash(composer.text)
+        return (draft.startswith(_OURS) and self._needle in draft) or self._is_marker(composer)
+
+    def _is_marker(self, composer: detect.Composer) -> bool:
+        return self._marker is not None and self._marker.fullmatch(detect.one_line(composer.text)) is not None
+
+
+def _header(parcel: Parcel, is_elsewhere: bool) -> str:
+    short = short_id(parcel.message_id)
+    notes = [f"read it: intercom-mux inbox {short}"] if is_elsewhere else []
+    if parcel.kind == "ask":
+        notes.append(f'reply: intercom-mux reply --to {short} "…"')
+    sender = "-".join(typeable(parcel.sender).split()) or "unknown"
+    reply_to = short_id(parcel.reply_to) if parcel.reply_to else None
+    return header.render(header.Header(sender, parcel.kind, short, reply_to, " · ".join(notes) or None))
