@@ -1,5 +1,7 @@
 """`python -I -m intercom_mux` is the console script."""
 
+import sys
+
 from intercom_mux._entry import main
 
-main()
+sys.exit(main())

@@ -3,9 +3,9 @@
 import sys
 
 from intercom_mux.broker.lifecycle import serve
-from intercom_mux.errors import BrokerError
+from intercom_mux.errors import IntercomError
 
 try:
     serve()
-except BrokerError as error:
+except IntercomError as error:
     sys.exit(error.exit_code)

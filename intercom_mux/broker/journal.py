@@ -10,7 +10,7 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.broker.core.model import Ask, Delivery, Json, Lookup, SessionKey
+from intercom_mux.broker.core.model import Ask, Delivery, Json, Lookup, SessionKey, Team
 from intercom_mux.broker.core.restore import SessionRow, Snapshot
 from intercom_mux.errors import BrokerError
 from intercom_mux.wire import states
@@ -36,17 +36,25 @@ CREATE TABLE messages (
 CREATE INDEX messages_id ON messages (id);
 CREATE INDEX messages_reply ON messages (reply_to) WHERE reply_to IS NOT NULL;
 CREATE TABLE asks (
-    id TEXT PRIMARY KEY, scope TEXT, asker TEXT, asked TEXT, created_at INTEGER, deadline INTEGER, text TEXT,
-    is_blocking INTEGER, ask_group TEXT, outcome TEXT
+    scope TEXT, asker TEXT, id TEXT, asked TEXT, created_at INTEGER, deadline INTEGER, text TEXT,
+    is_blocking INTEGER, ask_group TEXT, outcome TEXT, PRIMARY KEY (scope, asker, id)
 ) WITHOUT ROWID;
 CREATE TABLE tasks (scope TEXT, team TEXT, id TEXT, value BLOB, PRIMARY KEY (scope, team, id)) WITHOUT ROWID;
 """
 
 _MESSAGE = "INSERT INTO messages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'queued',NULL)"
+_ASK_END = "UPDATE asks SET outcome=? WHERE scope=? AND asker=? AND id=?"
 _FINISH = "UPDATE messages SET state=?, finished_at=? WHERE seq=?"
 _DELIVERY_COLUMNS = (
     "seq, id, scope, sender, target, sender_info, body, fingerprint, accepted_at, expires_at,"
     " expects_reply, reply_to, is_notice, state, finished_at"
+)
+
+
+_STARTS = "id BETWEEN ? AND ?"
+_IS_OPEN_ASK = (
+    "expects_reply AND EXISTS (SELECT 1 FROM asks WHERE asks.scope=messages.scope AND asks.asker=messages.sender"
+    " AND asks.id=messages.id AND outcome IS NULL)"
 )
 
 
@@ -62,11 +70,18 @@ class Journal:
         self.path = path
         try:
             self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
             self._migrate()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
+            self._db.close()
             raise self._broken(error) from error
+        except BrokerError:
+            self._db.close()
+            raise
 
     def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -78,7 +93,7 @@ class Journal:
         if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
 
-    def _broken(self, error: sqlite3.Error) -> BrokerError:
+    def _broken(self, error: Exception) -> BrokerError:
         return BrokerError(
             f"journal {self.path} cannot be used: {error}",
             code="E_JOURNAL",
@@ -108,8 +123,8 @@ class Journal:
         try:
             self._prune(now - HISTORY_DAYS * 86_400_000)
             return self._snapshot(now - record_ttl, records)
-        except (sqlite3.Error, ValueError, KeyError) as error:
-            raise self._broken(sqlite3.DatabaseError(str(error))) from error
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise self._broken(error) from error
 
     def _prune(self, before: int) -> None:
         self._db.execute("DELETE FROM messages WHERE finished_at < ?", (before,))
@@ -120,15 +135,19 @@ class Journal:
         sessions = query(
             "SELECT scope, id, kind, name, role, token, team, info, seen_at FROM sessions ORDER BY seen_at"
         )
-        opened = query(f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at IS NULL ORDER BY seq")
+        opened = query(
+            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at IS NULL OR {_IS_OPEN_ASK} ORDER BY seq"
+        )
         deliveries = [_delivery(row) for row in opened]
         recent = query(
-            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at >= ? ORDER BY finished_at DESC LIMIT ?",
+            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at >= ? AND NOT ({_IS_OPEN_ASK})"
+            " ORDER BY finished_at DESC LIMIT ?",
             (since, records),
         )
         ended = [_delivery(row) for row in recent]
-        for item in ended:
-            item.body = item.sender_info = b""
+        for item in [*ended, *deliveries]:
+            if item.finished_at:
+                item.body = item.sender_info = b""
         asks = query(
             "SELECT id, scope, asker, asked, created_at, deadline, text, is_blocking, ask_group FROM asks"
             " WHERE outcome IS NULL ORDER BY created_at"
@@ -136,10 +155,10 @@ class Journal:
         tasks = query("SELECT scope, team, id, value FROM tasks")
         (last,) = query("SELECT max(seq) FROM messages").fetchone()
         return Snapshot(
-            sessions=[SessionRow(SessionKey(row[0], row[1]), *row[2:]) for row in sessions],
+            sessions=[_session(row) for row in sessions],
             deliveries=[*reversed(ended), *deliveries],
             asks=[_ask(row) for row in asks],
-            tasks=[(scope, team, task, json.loads(value)) for scope, team, task, value in tasks],
+            tasks=sorted(((*row[:3], json.loads(row[3])) for row in tasks), key=lambda task: task[3]["created_at"]),
             next_seq=(last or 0) + 1,
         )
 
@@ -147,14 +166,14 @@ class Journal:
         """Answer a `message` or `result` lookup; None when the session has no such message or ask."""
         scope, session = lookup.session
         if lookup.kind == "message":
-            return self._letter("target=? AND scope=? AND id GLOB ?", (session, scope, _prefix(lookup.argument)))
+            return self._letter(f"target=? AND scope=? AND {_STARTS}", (session, scope, *_range(lookup.argument)))
         row = self._db.execute(
-            "SELECT id, outcome FROM asks WHERE asker=? AND scope=? AND id GLOB ? ORDER BY created_at DESC",
-            (session, scope, _prefix(lookup.argument)),
+            f"SELECT id, outcome FROM asks WHERE asker=? AND scope=? AND {_STARTS} ORDER BY created_at DESC",
+            (session, scope, *_range(lookup.argument)),
         ).fetchone()
         if row is None:
             return None
-        reply = self._letter("reply_to=? AND target=?", (row[0], session))
+        reply = self._letter("reply_to=? AND target=? AND scope=?", (row[0], session, scope))
         return {"id": row[0], "state": row[1] or "open", "reply": reply}
 
     def _letter(self, where: str, values: tuple[Any, ...]) -> Json | None:
@@ -175,8 +194,15 @@ class Journal:
         self._db.close()
 
 
-def _prefix(text: str) -> str:
-    return "".join(char for char in text if char.isalnum() or char == "-") + "*"
+def _range(start: str) -> tuple[str, str]:
+    """Return the bounds of the ids that begin with `start`."""
+    return start, start + "\U0010ffff"
+
+
+def _session(row: tuple[Any, ...]) -> SessionRow:
+    scope, session_id, kind, name, role, token, team, info, seen_at = row
+    known_team = Team(*json.loads(team)) if team is not None else None
+    return SessionRow(SessionKey(scope, session_id), kind, name, role, token, known_team, json.loads(info), seen_at)
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
@@ -224,7 +250,8 @@ def _write_session(execute: Callable[..., Any], v: list[Any]) -> None:
 
 def _write_ask(execute: Callable[..., Any], v: list[Any]) -> None:
     ask_id, asker, asked, *rest = v
-    execute("INSERT INTO asks VALUES (?,?,?,?,?,?,?,?,?,NULL)", (ask_id, asker.scope, asker.id, asked.id, *rest))
+    row = (asker.scope, asker.id, ask_id, asked.id, *rest)
+    execute("INSERT OR REPLACE INTO asks VALUES (?,?,?,?,?,?,?,?,?,NULL)", row)
 
 
 def _write_task(execute: Callable[..., Any], v: list[Any]) -> None:
@@ -237,7 +264,7 @@ _WRITERS: dict[str, Callable[[Callable[..., Any], list[Any]], Any]] = {
     "session": _write_session,
     "retire": lambda execute, v: execute("DELETE FROM sessions WHERE scope=? AND id=?", v[0]),
     "ask": _write_ask,
-    "ask_end": lambda execute, v: execute("UPDATE asks SET outcome=? WHERE id=?", (v[1], v[0])),
+    "ask_end": lambda execute, v: execute(_ASK_END, (v[2], *v[0], v[1])),
     "task": _write_task,
     "forget_tasks": lambda execute, v: execute("DELETE FROM tasks WHERE team=?", v),
 }

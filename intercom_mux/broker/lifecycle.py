@@ -15,10 +15,10 @@ import struct
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from intercom_mux import __version__, paths
-from intercom_mux.errors import BrokerError
+from intercom_mux.errors import BrokerError, IntercomError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,9 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 IDLE_EXIT_S = 60.0
 """Default life of a broker that nobody is registered with; `INTERCOM_MUX_IDLE_S` overrides, 0 = for ever."""
+
+OPEN_FILES = 10_240
+"""Open files the broker asks for: more than its sessions and their commands need, less than macOS refuses."""
 
 _HEALTH = b'{"type":"health","requestId":"probe"}'
 
@@ -122,20 +125,19 @@ def _tail(log_file: Path) -> str:
 
 
 def serve(*, idle_exit_s: float | None = None, announce: bool = False) -> None:
-    """Be the broker until told to stop; return at once and quietly when another one is.
+    """Be the broker until told to stop; return quietly when another one is.
 
     A loser of a start race stays until the winner has been healthy for a second: the stock client that started it
     takes an early end for a failure (docs/protocol.md, "Starting").
+
+    Raises:
+        IntercomError: The directories, the journal or the socket cannot be used; the log says so too.
     """
     directory = paths.private_dir(paths.state_dir())
     os.umask(0o077)
     with (directory / "broker.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _wait_for_winner()
-            return
-        _serve_locked(directory, _idle_exit(idle_exit_s), announce=announce)
+        if _take_over(lock):
+            _serve_locked(directory, _idle_exit(idle_exit_s), announce=announce)
 
 
 def _idle_exit(wanted: float | None) -> float:
@@ -147,11 +149,18 @@ def _idle_exit(wanted: float | None) -> float:
         return IDLE_EXIT_S
 
 
-def _wait_for_winner() -> None:
+def _take_over(lock: IO[str]) -> bool:
+    """Take the broker's lock; False when another one holds it and answers. One that is stopping is outwaited."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    while probe(paths.broker_socket()) is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if probe(paths.broker_socket()) is not None or time.monotonic() > deadline:
+                time.sleep(1)
+                return False
+        time.sleep(0.02)
 
 
 def _serve_locked(directory: Path, idle_exit_s: float, *, announce: bool) -> None:
@@ -161,13 +170,14 @@ def _serve_locked(directory: Path, idle_exit_s: float, *, announce: bool) -> Non
     from intercom_mux.broker.server import Server, listen, log, now_ms
 
     _log_to(directory / "broker.log")
-    path = paths.socket_path(paths.private_dir(paths.runtime_dir()) / "broker.sock")
+    _allow_many_connections()
     limits, now = Limits(), now_ms()
     try:
+        path = paths.socket_path(paths.private_dir(paths.runtime_dir()) / "broker.sock")
         journal = Journal(paths.journal_file())
         snapshot = journal.load(now, limits.record_ttl, limits.records)
         listener = listen(path)
-    except BrokerError as error:
+    except IntercomError as error:
         log.error("%s", error)
         raise
     _write_broker_file(path)
@@ -182,6 +192,16 @@ def _serve_locked(directory: Path, idle_exit_s: float, *, announce: bool) -> Non
         paths.broker_file().unlink(missing_ok=True)
         journal.close()
         log.info("broker stopped")
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files, often 1,024, as far as we may: each session is one."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _log_to(file: Path) -> None:

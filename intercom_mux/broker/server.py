@@ -105,6 +105,9 @@ class Server:
             self._carry_out()
             while not self._is_stopping:
                 self._turn()
+        except Exception:
+            log.exception("the broker failed")
+            raise
         finally:
             for link in list(self._links.values()):
                 self._drop(link)
@@ -183,12 +186,13 @@ class Server:
                 self._core.receive(link.id, payload, now)
         except ProtocolError as error:
             log.info("connection %s broke the framing: %s", link.id, error)
+            self._core.disconnect(link.id, now)
             self._begin_close(link)
 
     def _carry_out(self) -> None:
         """Do what the core decided: commit, then write, then answer from the journal."""
         core = self._core
-        while effects := core.take_effects():
+        while (effects := core.take_effects()) or self._dirty:
             if effects.records:
                 self._journal.write(effects.records)
             for item in effects.output:
@@ -209,7 +213,7 @@ class Server:
 
     def _answer(self, lookup: Lookup) -> None:
         link = self._links.get(lookup.connection)
-        if link is None:
+        if link is None or link.is_closing:
             return
         value = self._status(lookup) if lookup.kind == "status" else self._journal.look_up(lookup)
         answer: dict[str, object] = {"type": "mux_result", "requestId": lookup.request_id, "ok": value is not None}
@@ -217,7 +221,8 @@ class Server:
             answer["value"] = value
         else:
             what = "message" if lookup.kind == "message" else "ask"
-            answer["error"] = {"code": "E_NOT_FOUND", "message": f'No {what} "{lookup.argument}" of this session'}
+            problem = f'No {what} "{lookup.argument[:64]}" of this session'
+            answer["error"] = {"code": "E_NOT_FOUND", "message": problem}
         data = encode(answer)
         link.output.append(data)
         link.output_bytes += len(data)
@@ -236,7 +241,10 @@ class Server:
         }
 
     def _flush(self, link: Link) -> None:
-        """Write what the socket takes; ask for more room when some is left."""
+        """Write what the socket takes; ask for more room when some is left.
+
+        A client that hung up may have left something to read, its last receipts: only the read side ends a link.
+        """
         if link.output:
             data = link.output[0] if len(link.output) == 1 else b"".join(link.output)
             try:
@@ -244,16 +252,18 @@ class Server:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._drop(link)
-                return
+                sent = len(data)
             link.output = [data[sent:]] if sent < len(data) else []
             link.output_bytes = len(data) - sent
         if link.output_bytes > OUTPUT_MAX_BYTES:
             log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
             self._drop(link)
             return
-        if link.is_closing and not link.output:
-            self._half_close(link)
+        if not link.output:
+            if link.is_closing:
+                self._half_close(link)
+            else:
+                self._core.drained(link.id, now_ms())
         self._watch(link)
 
     def _watch(self, link: Link) -> None:

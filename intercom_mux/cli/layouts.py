@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from intercom_mux.errors import LayoutError
-from intercom_mux.layout.find import PROJECT_DIRECTORY, bundled_layouts, find_layout, known_layouts
-from intercom_mux.layout.load import load_layout, required_variables
-from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE
-from intercom_mux.layout.problems import did_you_mean, quoted, shown
+from intercom_mux.cli.complete import layout_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from intercom_mux.layout.model import Layout
 
@@ -48,6 +40,10 @@ variables_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def layouts(as_json: bool) -> None:
     """List the layouts that `up NAME` finds from here."""
+    from pathlib import Path
+
+    from intercom_mux.layout.find import known_layouts
+
     known = known_layouts(Path.cwd())
     if as_json:
         _print_json([{**layout._asdict(), "path": str(layout.path)} for layout in known])
@@ -56,7 +52,7 @@ def layouts(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("layout", metavar="[LAYOUT]", required=False)
+@click.argument("layout", metavar="[LAYOUT]", required=False, shell_complete=layout_names)
 @variables_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> None:
@@ -64,6 +60,14 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
 
     Every problem is told at once, with its line and column; the exit code is then 3.
     """
+    import os
+    import shlex
+    from pathlib import Path
+
+    from intercom_mux.layout.find import find_layout
+    from intercom_mux.layout.load import load_layout
+    from intercom_mux.layout.problems import shown
+
     loaded = load_layout(find_layout(layout, Path.cwd()), variables=variables, environ=os.environ)
     if as_json:
         _print_json(_layout_json(loaded))
@@ -79,12 +83,20 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=layout_names)
 @click.option("--as", "filename", metavar="FILENAME", help="Name of the copy; the team is called after it.")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def init(name: str, filename: str | None, force: bool, as_json: bool) -> None:
     """Copy a bundled layout into this project, as .intercom-mux/NAME.yaml, to change it."""
+    import re
+    from pathlib import Path
+
+    from intercom_mux.layout.find import PROJECT_DIRECTORY
+    from intercom_mux.layout.load import required_variables
+    from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE
+    from intercom_mux.layout.problems import shown
+
     source = _bundled(name)
     team = _stem(name if filename is None else filename)
     if not re.fullmatch(NAME_PATTERN, team):
@@ -100,6 +112,10 @@ def init(name: str, filename: str | None, force: bool, as_json: bool) -> None:
 
 
 def _bundled(name: str) -> Path:
+    from intercom_mux.errors import LayoutError
+    from intercom_mux.layout.find import bundled_layouts
+    from intercom_mux.layout.problems import did_you_mean, quoted
+
     known = bundled_layouts()
     if _stem(name) in known:
         return known[_stem(name)]
@@ -117,6 +133,9 @@ def _stem(name: str) -> str:
 
 def _write(target: Path, text: str, *, force: bool) -> None:
     """Write `target`, creating its directory; an existing file only with `force`."""
+    from intercom_mux.errors import LayoutError
+    from intercom_mux.layout.problems import shown
+
     try:
         target.parent.mkdir(exist_ok=True)
         if target.exists() and not force:
@@ -154,6 +173,8 @@ def _layout_json(layout: Layout) -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> None:
+    import json
+
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 

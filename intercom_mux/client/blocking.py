@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from intercom_mux.client import failures
 from intercom_mux.client import identity as identities
 from intercom_mux.client.link import RECONNECT_S, Link, now_ms
-from intercom_mux.errors import AskTicket, AskTimeout, DeliveryError
+from intercom_mux.errors import BrokerError, DeliveryError
+from intercom_mux.wire import letter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from intercom_mux.client.identity import Identity
 
@@ -80,15 +82,20 @@ class Client(Link):
         attachments: Sequence[Json] = (),
         on_receipt: Callable[[Json], None] | None = None,
         acknowledge: bool = True,
+        message_id: str | None = None,
     ) -> Reply:
         """Ask one session and wait for its reply; survives a broker that dies and comes back.
+
+        With the `message_id` of an ask made before, that one goes on.
 
         Raises:
             AskTimeout: No reply in `timeout_s`; the ask is withdrawn.
             AskTicket: Our own limit came first (`Identity.ask_wait_s`); the ask goes on as a ticket.
             DeliveryError: Refused, or ended with a reason (the target exited, its team went down).
         """
-        replies = self.ask_many([to], text, timeout_s=timeout_s, attachments=attachments, on_receipt=on_receipt)
+        replies = self.ask_many(
+            [to], text, timeout_s=timeout_s, attachments=attachments, on_receipt=on_receipt, message_id=message_id
+        )
         _, outcome = next(replies)
         if isinstance(outcome, Exception):
             raise outcome
@@ -104,39 +111,61 @@ class Client(Link):
         timeout_s: float = ASK_TIMEOUT_S,
         attachments: Sequence[Json] = (),
         on_receipt: Callable[[Json], None] | None = None,
-    ) -> Iterator[tuple[str, Reply | Exception]]:
-        """Ask several sessions at once and yield (target, outcome) as they come in; every target gets exactly one."""
-        deadline = time.monotonic() + timeout_s
+        message_id: str | None = None,
+    ) -> Generator[tuple[str, Reply | Exception], None, None]:
+        """Ask several sessions at once and yield (target, outcome) as they come in; every target gets exactly one.
+
+        `message_id` is for a single target. Closing the iterator withdraws what is open; an exception in it, Ctrl-C
+        too, leaves the asks to go on as tickets.
+        """
+        started = time.monotonic()
+        deadline = started + timeout_s
+        limit = self.identity.ask_wait_s
+        wait_until = min(deadline, started + limit) if limit else deadline
         group = new_id()
         open_asks: dict[str, tuple[str, Json]] = {}
+        dials = self.dials
         for target in targets:
-            frame = self._ask_frame(target, text, attachments, timeout_s, group=group, is_blocking=True)
+            frame = self._ask_frame(target, text, attachments, timeout_s, message_id)
+            frame["blocking"] = True
+            frame["group"] = group
             try:
                 self._deliver(frame)
             except DeliveryError as error:
                 yield target, error
                 continue
             open_asks[frame["message"]["id"]] = (target, frame)
+        if self.dials != dials:
+            self._repeat(open_asks)
         try:
             while open_asks:
-                ask_id, outcome = self._next_outcome(open_asks, deadline, timeout_s, on_receipt)
+                ask_id, outcome = self._next_outcome(open_asks, wait_until, deadline, timeout_s, on_receipt)
                 yield open_asks.pop(ask_id)[0], outcome
-        finally:
+        except GeneratorExit:
             self._withdraw(open_asks)
+            raise
 
     def ask_ticket(
-        self, to: str, text: str, *, timeout_s: float = ASK_TIMEOUT_S, attachments: Sequence[Json] = ()
+        self,
+        to: str,
+        text: str,
+        *,
+        timeout_s: float = ASK_TIMEOUT_S,
+        attachments: Sequence[Json] = (),
+        message_id: str | None = None,
     ) -> Json:
         """Ask without waiting; the answer names the ask's `messageId`, and the reply goes to our mailbox."""
-        return self._deliver(self._ask_frame(to, text, attachments, timeout_s, group="", is_blocking=False))
+        return self._deliver(self._ask_frame(to, text, attachments, timeout_s, message_id))
 
-    def reply(self, text: str, *, to: str | None = None, attachments: Sequence[Json] = ()) -> Json:
+    def reply(
+        self, text: str, *, to: str | None = None, attachments: Sequence[Json] = (), message_id: str | None = None
+    ) -> Json:
         """Answer the active or only pending ask, or the one `to` names (ask id, its start, or the asker's name).
 
         Raises:
             DeliveryError: Nothing to answer, or several asks and no `to`; `names` lists them.
         """
-        answer: Json = self.request("reply", to=to or "", message=self._message(text, attachments))
+        answer: Json = self.request("reply", to=to or "", message=self._message(text, attachments, message_id))
         return answer
 
     def pending(self) -> list[Json]:
@@ -149,14 +178,19 @@ class Client(Link):
         Each row: id, from, kind (ask | message | reply), text, attachments, reply_to.
         """
         if message_id:
-            return [_letter(self.request("inbox", id=message_id, peek=peek))]
-        return [_letter(row) for row in self.request("inbox", peek=peek)["messages"]]
+            rows = [self.request("inbox", id=message_id, peek=True)]
+        else:
+            rows = self.request("inbox", peek=True)["messages"]
+        if not peek:
+            for row in rows:
+                self._confirm(row["message"]["id"], "injected")
+        return [letter.facts(row) for row in rows]
 
     def result(self, ask_id: str) -> Json:
         """Return where an ask of ours stands: id, state (open, answered, cancelled, expired, ended), reply or None."""
         value: Json = self.request("result", id=ask_id)
         reply = value.get("reply")
-        return {**value, "reply": _letter(reply) if reply else None}
+        return {**value, "reply": letter.facts(reply) if reply else None}
 
     def cancel(self, message_id: str) -> None:
         """Withdraw a message of ours; what is already in an agent's hands is not undone.
@@ -164,8 +198,9 @@ class Client(Link):
         Raises:
             DeliveryError: It is not ours, or unknown.
         """
-        self._post({"type": "cancel_message", "messageId": message_id})
-        self._await_answer(message_id)
+        answer = self._answer_to({"type": "cancel_message", "messageId": message_id}, _answers(message_id))
+        if answer["type"] == "delivery_failed":
+            raise failures.refusal(answer)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -173,13 +208,13 @@ class Client(Link):
         """Return the connected sessions, ourselves included (`self` true): id, name, role, status, cwd, team, model."""
         self._request += 1
         request_id = str(self._request)
-        self._post({"type": "list", "requestId": request_id})
-        frame = self._await(lambda f: f["type"] == "sessions" and f.get("requestId") == request_id)
+        frame = self._answer_to({"type": "list", "requestId": request_id}, _results("sessions", request_id))
         return [_session(row, self.identity.session_id) for row in frame["sessions"]]
 
     def progress(self, task: str, **changes: Any) -> Json:
         """Create or change a task (title, percent, state, note, owner) and return it as it stands."""
-        return self.request("progress", task=task, **{k: v for k, v in changes.items() if v is not None})
+        task_row: Json = self.request("progress", task=task, **{k: v for k, v in changes.items() if v is not None})
+        return task_row
 
     def tasks(self) -> list[Json]:
         """Return the tasks of our team, or of every team from outside one."""
@@ -191,20 +226,30 @@ class Client(Link):
 
         Raises:
             DeliveryError: Refused, with the broker's code.
+            BrokerError: The broker was lost, and lost again on every further try.
         """
         self._request += 1
         request_id = str(self._request)
-        self._post({"type": "mux", "requestId": request_id, "op": op, **fields})
-        answer = self._await(lambda f: f["type"] == "mux_result" and f.get("requestId") == request_id)
+        frame = {"type": "mux", "requestId": request_id, "op": op, **fields}
+        answer = self._answer_to(frame, _results("mux_result", request_id))
         if not answer["ok"]:
             error = answer["error"]
-            raise _refused(error["message"], error["code"], error.get("names"))
+            raise failures.refused(error["message"], error["code"], error.get("names"))
         return answer["value"]
 
     def acknowledge(self, reply: Reply) -> None:
-        """Tell the broker that a reply has arrived for good; without this it goes to our mailbox as well."""
-        receipt = {"messageId": reply.message_id, "status": "acknowledged", "timestamp": now_ms()}
-        self._post({"type": "message_receipt", "receipt": receipt})
+        """Tell the broker that a reply has arrived for good; without this it goes to our mailbox as well.
+
+        A broker that was lost meanwhile is not told: then the reply is in our mailbox.
+        """
+        self._confirm(reply.message_id, "acknowledged")
+
+    def _confirm(self, message_id: str, status: str) -> None:
+        receipt = {"messageId": message_id, "status": status, "timestamp": now_ms()}
+        try:
+            self._post({"type": "message_receipt", "receipt": receipt})
+        except OSError:
+            self.close()
 
     # -- asks ----------------------------------------------------------------------------------------------------
 
@@ -215,46 +260,59 @@ class Client(Link):
         return {"id": message_id or new_id(), "timestamp": now_ms(), "content": content}
 
     def _ask_frame(
-        self, to: str, text: str, attachments: Sequence[Json], timeout_s: float, *, group: str, is_blocking: bool
+        self, to: str, text: str, attachments: Sequence[Json], timeout_s: float, message_id: str | None
     ) -> Json:
-        message = self._message(text, attachments)
+        message = self._message(text, attachments, message_id)
         message["expectsReply"] = True
-        message["deadline"] = now_ms() + int(timeout_s * 1000)
-        frame: Json = {"type": "send", "to": to, "message": message}
-        if is_blocking:
-            frame["blocking"] = True
-            frame["group"] = group
-        return frame
+        message["deadline"] = message["timestamp"] + int(timeout_s * 1000)
+        return {"type": "send", "to": to, "message": message}
 
     def _deliver(self, frame: Json) -> Json:
         """Send a `send` frame until it is answered, under the same id."""
-        for attempt in range(2):
+        message_id = frame["message"]["id"]
+        try:
+            answer = self._exchange(frame, _answers(message_id))
+        except OSError as error:
+            raise failures.unknown_outcome(message_id) from error
+        if answer["type"] == "delivery_failed":
+            raise failures.refusal(answer, frame["to"])
+        return answer
+
+    def _exchange(self, frame: Json, is_answer: Callable[[Json], bool]) -> Json:
+        """Post `frame` and return its answer; on a lost connection again, which the broker takes for the same.
+
+        Raises:
+            OSError: Connections were lost again and again, or a live one was silent.
+            BrokerError: There is no connection to be had.
+        """
+        give_up_at = time.monotonic() + RECONNECT_S
+        while True:
             try:
                 self._post(frame)
-                return self._await_answer(frame["message"]["id"])
-            except OSError as error:
-                if attempt:
-                    raise _unknown_outcome(frame["message"]["id"]) from error
-                self._open(time.monotonic() + RECONNECT_S)
-        raise AssertionError("unreachable")
+                return self._await(is_answer)
+            except OSError:
+                if time.monotonic() >= give_up_at:
+                    raise
+                self._open(give_up_at)
 
-    def _await_answer(self, message_id: str) -> Json:
-        answer = self._await(
-            lambda f: f["type"] in {"delivered", "delivery_failed"} and f.get("messageId") == message_id
-        )
-        if answer["type"] == "delivery_failed":
-            raise _refused(answer["reason"], answer.get("code", "E_DELIVERY"), answer.get("names"))
-        return answer
+    def _answer_to(self, frame: Json, is_answer: Callable[[Json], bool]) -> Json:
+        try:
+            return self._exchange(frame, is_answer)
+        except OSError as error:
+            raise BrokerError(
+                f"the broker was lost before it answered: {error.strerror or error}",
+                code="E_OUTCOME_UNKNOWN",
+                hint="see `intercom-mux broker status`",
+            ) from error
 
     def _next_outcome(
         self,
         open_asks: dict[str, tuple[str, Json]],
+        wait_until: float,
         deadline: float,
         timeout_s: float,
         on_receipt: Callable[[Json], None] | None,
     ) -> tuple[str, Reply | Exception]:
-        limit = self.identity.ask_wait_s
-        wait_until = min(deadline, time.monotonic() + limit) if limit else deadline
         while True:
             try:
                 frame = self._next(wait_until)
@@ -279,13 +337,15 @@ class Client(Link):
             name = sender.get("name") or sender["id"]
             ask_id = message["replyTo"]
             return ask_id, Reply(content["text"], name, message["id"], ask_id, content.get("attachments", []))
+        if frame["type"] == "delivery_failed" and frame["messageId"] in open_asks:
+            return frame["messageId"], failures.refusal(frame, open_asks[frame["messageId"]][0])
         is_end = frame["type"] == "mux_event" and frame.get("event") == "ask_ended"
         if is_end and frame.get("messageId") in open_asks:
             ask_id = frame["messageId"]
             target = open_asks[ask_id][0]
             if frame["code"] == "E_ASK_TIMEOUT":
-                return ask_id, _timed_out(target, timeout_s, ask_id)
-            return ask_id, self._late(ask_id) or _ended(target, frame["reason"], ask_id)
+                return ask_id, failures.timed_out(target, timeout_s, ask_id)
+            return ask_id, self._late(ask_id) or failures.ended(target, frame["reason"], ask_id)
         return None
 
     def _withdraw(self, ask_ids: Iterable[str]) -> None:
@@ -302,19 +362,20 @@ class Client(Link):
         ask_id, (target, _) = next(iter(open_asks.items()))
         if time.monotonic() >= deadline:
             self._withdraw([ask_id])
-            return ask_id, _timed_out(target, timeout_s, ask_id)
-        return ask_id, AskTicket(
-            f'no reply from "{target}" yet; the ask goes on as ticket {ask_id[:8]}',
-            hint=f"fetch the reply later: intercom-mux result {ask_id[:8]}",
-            ask_id=ask_id,
-        )
+            return ask_id, failures.timed_out(target, timeout_s, ask_id)
+        return ask_id, failures.ticket(target, ask_id)
 
     def _come_back(self, open_asks: dict[str, tuple[str, Json]], deadline: float) -> None:
         """After a lost connection: the same asks under the same ids, which makes the broker answer to us again."""
-        self.close()
         self._open(min(deadline, time.monotonic() + RECONNECT_S))
-        for _, frame in open_asks.values():
-            self._post(frame)
+        self._repeat(open_asks)
+
+    def _repeat(self, open_asks: dict[str, tuple[str, Json]]) -> None:
+        try:
+            for _, frame in open_asks.values():
+                self._post(frame)
+        except OSError:
+            self.close()
 
     def _late(self, ask_id: str) -> Reply | None:
         """Return the reply to an ask that ended while we were away, if there is one."""
@@ -323,20 +384,6 @@ class Client(Link):
         except DeliveryError:
             return None
         return Reply(reply["text"], reply["from"], reply["id"], ask_id, reply["attachments"]) if reply else None
-
-
-def _letter(row: Json) -> Json:
-    sender, message = row["from"], row["message"]
-    kind = "reply" if "replyTo" in message else "ask" if message.get("expectsReply") else "message"
-    return {
-        "id": message["id"],
-        "from": sender.get("name") or sender["id"],
-        "kind": kind,
-        "text": message["content"]["text"],
-        "attachments": message["content"].get("attachments", []),
-        "reply_to": message.get("replyTo"),
-        "sent_at": message["timestamp"],
-    }
 
 
 def _session(row: Json, me: str) -> Json:
@@ -356,31 +403,9 @@ def _session(row: Json, me: str) -> Json:
     }
 
 
-def _refused(reason: str, code: str, names: list[str] | None) -> DeliveryError:
-    hint = None
-    if names:
-        hint = f"known: {', '.join(names)}"
-    elif code == "E_TARGET_NOT_FOUND":
-        hint = "nobody else is connected: `intercom-mux up` starts a team"
-    return DeliveryError(reason, code=code, hint=hint, **({"names": names} if names is not None else {}))
+def _answers(message_id: str) -> Callable[[Json], bool]:
+    return lambda f: f["type"] in {"delivered", "delivery_failed"} and f.get("messageId") == message_id
 
 
-def _unknown_outcome(message_id: str) -> DeliveryError:
-    return DeliveryError(
-        f"the broker was lost before it answered for message {message_id[:8]}",
-        code="E_OUTCOME_UNKNOWN",
-        hint="see `intercom-mux broker status`; the message may or may not have been accepted",
-        message_id=message_id,
-    )
-
-
-def _timed_out(target: str, timeout_s: float, ask_id: str) -> AskTimeout:
-    return AskTimeout(
-        f'no reply from "{target}" within {timeout_s:g} s; the ask is withdrawn',
-        hint="give it longer with --timeout, or use `ask --async` and `result`",
-        ask_id=ask_id,
-    )
-
-
-def _ended(target: str, reason: str, ask_id: str) -> DeliveryError:
-    return DeliveryError(f'the ask to "{target}" ended: {reason}', code="E_ASK_ENDED", ask_id=ask_id)
+def _results(kind: str, request_id: str) -> Callable[[Json], bool]:
+    return lambda f: f["type"] == kind and f.get("requestId") == request_id

@@ -35,6 +35,8 @@ class Link:
         self.name = identity.name or ""
         self.waiting = 0
         """Messages in the session's mailbox when we connected."""
+        self.dials = 0
+        """How often we have connected."""
         self._sock: socket.socket | None = None
         self._splitter = Splitter()
         self._frames: list[Json] = []
@@ -70,14 +72,17 @@ class Link:
                 time.sleep(0.05)
 
     def _dial(self) -> None:
+        self.close()
+        self.dials += 1
         self._splitter = Splitter()
         self._frames.clear()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.settimeout(ANSWER_TIMEOUT_S)
         self._sock.connect(str(self.identity.socket))
         self._sock.sendall(encode(self._registration()))
-        answer = self._read(time.monotonic() + ANSWER_TIMEOUT_S)
+        answer = self._next(time.monotonic() + ANSWER_TIMEOUT_S)
         if answer["type"] == "error":
+            self.close()
             raise BrokerError(f"the broker refused this session: {answer.get('error')}", code="E_REFUSED")
         self.name = answer.get("name") or self.name
         self.waiting = answer.get("waiting", 0)
@@ -85,7 +90,7 @@ class Link:
     def _registration(self) -> Json:
         me = self.identity
         now = now_ms()
-        session = {"cwd": os.getcwd(), "model": "cli", "pid": os.getpid(), "startedAt": now, "lastActivity": now}
+        session = {"cwd": _cwd(), "model": "cli", "pid": os.getpid(), "startedAt": now, "lastActivity": now}
         if me.name:
             session["name"] = me.name
         mux: Json = {"version": 1, "as": me.session_id}
@@ -108,38 +113,43 @@ class Link:
 
     def _await(self, is_wanted: Callable[[Json], bool]) -> Json:
         """Return the first frame that `is_wanted`; others stay for later."""
-        for index, frame in enumerate(self._frames):
-            if is_wanted(frame):
-                return self._frames.pop(index)
         give_up_at = time.monotonic() + ANSWER_TIMEOUT_S
+        seen = 0
         while True:
-            frame = self._read(give_up_at)
-            if is_wanted(frame):
-                return frame
-            self._frames.append(frame)
+            for index in range(seen, len(self._frames)):
+                if is_wanted(self._frames[index]):
+                    return self._frames.pop(index)
+            seen = len(self._frames)
+            self._read(give_up_at)
 
     def _next(self, give_up_at: float) -> Json:
-        return self._frames.pop(0) if self._frames else self._read(give_up_at)
+        """Return the oldest frame that nobody has taken yet; raises as `_read`."""
+        while not self._frames:
+            self._read(give_up_at)
+        return self._frames.pop(0)
 
-    def _read(self, give_up_at: float) -> Json:
-        """Return the next frame from the socket.
+    def _read(self, give_up_at: float) -> None:
+        """Append what the socket has to the frames.
 
         Raises:
-            TimeoutError: None came until `give_up_at` (monotonic seconds).
+            TimeoutError: Nothing came until `give_up_at` (monotonic seconds).
             ConnectionError: The broker hung up.
         """
-        payloads: list[bytes] = []
-        while not payloads:
-            if self._sock is None:
-                raise ConnectionError("not connected")
-            left = give_up_at - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("no answer in time")
-            self._sock.settimeout(left)
-            data = self._sock.recv(65_536)
-            if not data:
-                raise ConnectionResetError("the broker hung up")
-            payloads = self._splitter.feed(data)
-        first, *others = [decode(payload) for payload in payloads]
-        self._frames[:0] = others
-        return first
+        if self._sock is None:
+            raise ConnectionError("not connected")
+        left = give_up_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        self._sock.settimeout(left)
+        data = self._sock.recv(65_536)
+        if not data:
+            raise ConnectionResetError("the broker hung up")
+        self._frames += [decode(payload) for payload in self._splitter.feed(data)]
+
+
+def _cwd() -> str:
+    """Return the working directory; one that was removed is still known by its name."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return os.environ.get("PWD", "/")

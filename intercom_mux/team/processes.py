@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psutil
 
 from intercom_mux.team.bystanders import shared_service
+from intercom_mux.team.proc import Proc
 from intercom_mux.team.process_table import closure, is_running, parents, read_table
 
 if TYPE_CHECKING:
@@ -32,25 +33,6 @@ KILL_WAIT_S = 2.0
 _POLL_S = 0.01
 _KILL_ROUNDS = 5
 _FREEZE_ROUNDS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Proc:
-    """A process, told apart from a later one of the same pid by its start time.
-
-    Attributes:
-        started: Unix seconds.
-        command: The command line, for showing only.
-        group: Set by `snapshot` when every member of the process group is doomed, so that it may be signalled whole.
-    """
-
-    pid: int
-    started: float
-    command: str = field(compare=False)
-    group: int | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.pid} ({self.command})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +67,11 @@ def is_alive(proc: Proc) -> bool:
     """Return whether this very process still runs: not a zombie, and not a later one that got its pid."""
     process = _open(proc)
     return process is not None and is_running(process)
+
+
+def own_ancestors() -> set[int]:
+    """Return the pids of our parent and its parents."""
+    return {process.pid for process in psutil.Process().parents()}
 
 
 def snapshot(

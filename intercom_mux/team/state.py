@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
-from intercom_mux.team.processes import Proc
+from intercom_mux.team.proc import Proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -121,7 +121,9 @@ def load(team_id: str) -> TeamState | None:
 
 
 def save(state: TeamState) -> None:
-    """Write the state, 0600, durable on return; a crash leaves the old file or the new one, never a part.
+    """Write the state, 0600; the death of any process leaves the old file or the new one, never a part.
+
+    There is no fsync: after a power loss no pid in it means anything.
 
     Raises:
         OSError: The disk is full or not writable.
@@ -132,8 +134,6 @@ def save(state: TeamState) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(body)
-            file.flush()
-            os.fsync(descriptor)
         Path(temporary).replace(path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -14,6 +14,9 @@ from intercom_mux.errors import ProtocolError
 MAX_FRAME_BYTES = 1_048_576
 """Largest payload in either direction; pi-intercom v1 readers drop the connection above it."""
 
+MAX_NESTING = 64
+"""Deepest nesting that the broker takes: what it passes on must be readable inside any frame, in any program."""
+
 _LENGTH = Struct(">I")
 _FLOAT_MAX = 1.7976931348623157e308
 
@@ -61,19 +64,39 @@ def encode(value: dict[str, Any]) -> bytes:
     return frame(dump(value))
 
 
-def decode(payload: bytes) -> dict[str, Any]:
-    """Return the object in one payload; invalid UTF-8 is replaced, as the stock broker does.
+def decode(payload: bytes, *, max_nesting: int | None = None) -> dict[str, Any]:
+    """Return the object in one payload; invalid UTF-8 and lone surrogates become U+FFFD.
 
     Raises:
-        ProtocolError: Not JSON, a non-finite number, nested too deep, or not an object with a string `type`.
+        ProtocolError: Not JSON, a non-finite number, deeper than `max_nesting` (None: than the interpreter can
+            read), or not an object with a string `type`.
     """
     try:
         value = _decoder.decode(payload.decode("utf-8", "replace"))
+        if b"\\ud" in payload or b"\\uD" in payload:
+            value = _decoder.decode(_without_lone_surrogates(_encode_raw(value)))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"frame is not JSON: {error}") from error
     if type(value) is not dict or type(value.get("type")) is not str:
         raise ProtocolError("frame is not an object with a string `type`")
+    if max_nesting is not None and payload.count(b"{") + payload.count(b"[") > max_nesting:
+        _check_nesting(value, max_nesting)
     return value
+
+
+def _without_lone_surrogates(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _check_nesting(value: dict[str, Any], limit: int) -> None:
+    level: list[Any] = [value]
+    for _ in range(limit):
+        containers = [item for item in level if type(item) in (dict, list)]
+        level = [inner for item in containers for inner in (item.values() if type(item) is dict else item)]
+        if not level:
+            return
+    if any(type(item) in (dict, list) for item in level):
+        raise ProtocolError(f"frame is nested deeper than {limit}")
 
 
 class Splitter:

@@ -26,6 +26,12 @@ RECEIPT_STATUSES = frozenset(
 ATTACHMENT_TYPES = frozenset({"file", "snippet", "context"})
 CONTEXT_FIELDS = ("contextPct", "contextTokens", "contextWindow")
 
+MAX_ID_CHARS = 256
+"""Longest id of a message, a session, a scope or a request; longer ones break the protocol."""
+
+MAX_SHOWN_CHARS = 1_024
+"""What is only shown (name, status, cwd, model, pane) is cut at this length, so that a roster stays a frame."""
+
 _DOUBLE_MAX = 2**1023
 _REGISTRATION_STRINGS = ("name", "status", "tmuxPane")
 _REGISTRATION_NUMBERS = ("pid", "startedAt", "lastActivity")
@@ -54,6 +60,15 @@ def _optional(obj: Json, keys: tuple[str, ...], kind: type, what: str) -> None:
             raise ProtocolError(f"{what}.{key} must be a {kind.__name__}")
 
 
+def is_id(value: object) -> bool:
+    """Return whether `value` may name something: a string of at most `MAX_ID_CHARS`."""
+    return type(value) is str and len(value) <= MAX_ID_CHARS
+
+
+def _shown(value: Any) -> Any:
+    return value[:MAX_SHOWN_CHARS] if type(value) is str else value
+
+
 def _optional_numbers(obj: Json, keys: tuple[str, ...], what: str) -> None:
     for key in keys:
         if key in obj and not is_number(obj[key]):
@@ -74,18 +89,33 @@ def check_registration(value: object) -> Json:
     _optional(value, ("runtimeFallbackAlias",), bool, "session")
     _optional(value, ("extensions",), list, "session")
     known = ("name", "runtimeFallbackAlias", "cwd", "model", *_REGISTRATION_NUMBERS, "status", "tmuxPane")
-    return {key: value[key] for key in known if key in value}
+    return {key: _shown(value[key]) for key in known if key in value}
+
+
+def check_mux(value: Json) -> Json:
+    """Return what `register.mux`, our addition to a registration, says; here `null` is as good as absent."""
+    mux = {key: item for key, item in value.items() if item is not None}
+    if not all(is_id(mux[key]) for key in ("as", "token", "role", "view") if key in mux):
+        raise ProtocolError(f"mux.as, token, role and view must be strings of at most {MAX_ID_CHARS}")
+    _optional(mux, ("shell", "events"), bool, "mux")
+    _optional(mux, ("team",), dict, "mux")
+    if "team" in mux and not (is_id(mux["team"].get("id")) and is_id(mux["team"].get("name"))):
+        raise ProtocolError("mux.team needs an id and a name")
+    if "team" in mux and type(mux["team"].get("dir")) is not str:
+        raise ProtocolError("mux.team.dir must be a string")
+    return mux
 
 
 def check_message(value: object) -> Json:
     """Return `value` if it is a message; unknown keys survive end to end."""
-    if type(value) is not dict or type(value.get("id")) is not str or not is_number(value.get("timestamp")):
+    if type(value) is not dict or not is_id(value.get("id")) or not is_number(value.get("timestamp")):
         raise ProtocolError("message needs a string id and a number timestamp")
     content = value.get("content")
     if type(content) is not dict or type(content.get("text")) is not str:
         raise ProtocolError("message.content.text must be a string")
     _optional_numbers(value, _MESSAGE_NUMBERS, "message")
-    _optional(value, _MESSAGE_STRINGS, str, "message")
+    if not all(is_id(value[key]) for key in _MESSAGE_STRINGS if key in value):
+        raise ProtocolError(f"message.{', '.join(_MESSAGE_STRINGS)} must be ids")
     _optional(value, ("expectsReply",), bool, "message")
     if "attachments" in content:
         _check_attachments(content["attachments"])
@@ -96,7 +126,7 @@ def _check_attachments(value: object) -> None:
     if type(value) is not list:
         raise ProtocolError("message.content.attachments must be an array")
     for item in value:
-        if type(item) is not dict or item.get("type") not in ATTACHMENT_TYPES:
+        if type(item) is not dict or type(item.get("type")) is not str or item["type"] not in ATTACHMENT_TYPES:
             raise ProtocolError("attachment.type must be file, snippet or context")
         if type(item.get("name")) is not str or type(item.get("content")) is not str:
             raise ProtocolError("attachment needs a string name and content")
@@ -105,7 +135,7 @@ def _check_attachments(value: object) -> None:
 
 def check_receipt(value: object) -> Json:
     """Return `value` if it is a receipt."""
-    if type(value) is not dict or type(value.get("messageId")) is not str or not is_number(value.get("timestamp")):
+    if type(value) is not dict or not is_id(value.get("messageId")) or not is_number(value.get("timestamp")):
         raise ProtocolError("receipt needs a string messageId and a number timestamp")
     status = value.get("status")
     if type(status) is not str or status not in RECEIPT_STATUSES:
@@ -122,7 +152,7 @@ def check_presence(value: Json) -> Json:
         if key in value and value[key] is not None and not is_number(value[key]):
             raise ProtocolError(f"presence.{key} must be a number or null")
     known = ("name", "status", "model", "runtimeFallbackAlias", *CONTEXT_FIELDS)
-    return {key: value[key] for key in known if key in value}
+    return {key: _shown(value[key]) for key in known if key in value}
 
 
 def required_string(frame: Json, key: str) -> str:
@@ -130,4 +160,12 @@ def required_string(frame: Json, key: str) -> str:
     value = frame.get(key)
     if type(value) is not str:
         raise ProtocolError(f"{frame['type']}.{key} must be a string")
+    return value
+
+
+def required_id(frame: Json, key: str) -> str:
+    """Return `frame[key]`, which must be an id."""
+    value = required_string(frame, key)
+    if not is_id(value):
+        raise ProtocolError(f"{frame['type']}.{key} is longer than {MAX_ID_CHARS}")
     return value

@@ -1,9 +1,9 @@
-"""The life of one accepted message, as a table. Every transition stands here; the core asks `advance`.
+"""The life of one accepted message, as a table. Every transition stands here; the core asks `can_advance`.
 
     queued ──> sent ──> received ──> done
-      └──────────┴─────────┴──────> expired | cancelled | superseded | parked | refused
+      └──────────┴─────────┴──────> done | expired | cancelled | superseded | parked | refused
 
-`sent` goes back to `queued` when its receiver is lost. Terminal states are final. Pure.
+`sent` and `received` go back to `queued` when their receiver is lost. Terminal states are final. Pure.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ OPEN_STATES = frozenset({QUEUED, SENT, RECEIVED})
 TERMINAL_STATES = frozenset({DONE, EXPIRED, CANCELLED, SUPERSEDED, PARKED, REFUSED})
 
 TRANSITIONS: dict[str, frozenset[str]] = {
-    QUEUED: frozenset({SENT, DONE}) | TERMINAL_STATES,
-    SENT: frozenset({QUEUED, SENT, RECEIVED}) | TERMINAL_STATES,
-    RECEIVED: frozenset({QUEUED, SENT, RECEIVED}) | TERMINAL_STATES,
+    QUEUED: frozenset({SENT}) | TERMINAL_STATES,
+    SENT: frozenset({QUEUED, RECEIVED}) | TERMINAL_STATES,
+    RECEIVED: frozenset({QUEUED, RECEIVED}) | TERMINAL_STATES,
     **{state: frozenset() for state in TERMINAL_STATES},
 }
 

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -87,25 +88,33 @@ def round_trip_s(path: str) -> float:
     return statistics.median(spent)
 
 
+def _send_burst(path: str) -> None:
+    """Send the burst in batches, reading the answers beside it: neither side may wait for the other to read."""
+    sender = Peer(path, "sender")
+
+    def drain() -> None:
+        while sender.sock.recv(262_144):
+            pass
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    for start in range(0, BURST, 100):
+        batch = b""
+        for number in range(start, start + 100):
+            payload = send_frame("receiver", f"b{os.getpid()}-{time.monotonic_ns()}-{number:06d}")
+            batch += struct.pack(">I", len(payload)) + payload
+        sender.sock.sendall(batch)
+    sender.sock.shutdown(socket.SHUT_WR)
+    reader.join()
+
+
 def burst_per_s(path: str) -> float:
     """Return messages per second from one sender to one receiver, every one received and in order."""
     receiver = Peer(path, "receiver")
     time.sleep(0.1)
     child = os.fork()
     if child == 0:
-        sender = Peer(path, "sender")
-        for start in range(0, BURST, 100):
-            batch = b""
-            for number in range(start, start + 100):
-                payload = send_frame("receiver", f"b{child}-{time.monotonic_ns()}-{number:06d}")
-                batch += struct.pack(">I", len(payload)) + payload
-            sender.sock.sendall(batch)
-            while sender.sock in __import__("select").select([sender.sock], [], [], 0)[0]:
-                if not sender.sock.recv(262_144):
-                    break
-        sender.sock.shutdown(socket.SHUT_WR)
-        while sender.sock.recv(262_144):
-            pass
+        _send_burst(path)
         os._exit(0)
     receiver.get_message()
     begun = time.perf_counter()

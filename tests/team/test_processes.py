@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from intercom_mux import paths
-from intercom_mux.team.processes import Proc, Snapshot, end, identify, is_alive, snapshot
+from intercom_mux.team.proc import Proc
+from intercom_mux.team.processes import Snapshot, end, identify, is_alive, snapshot
 from tests.support import TEST_MARKER, marked_processes, wait_until
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
-from intercom_mux.team.processes import Proc
+from intercom_mux.team.proc import Proc
 from intercom_mux.team.state import (
     FORMAT,
     PeerState,

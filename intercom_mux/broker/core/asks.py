@@ -5,16 +5,12 @@ Every ask ends in a reply or in a reason that its asker is told. Source of the r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from intercom_mux.broker.core import delivery as deliveries
+from intercom_mux.broker.core import endings
 from intercom_mux.broker.core.addresses import shown_name
 from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.wire import states
-from intercom_mux.wire.messages import required_string
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from intercom_mux.wire.messages import required_id
 
 _DEADLINE_MAX_MS = 7 * 24 * 3_600_000
 _PREVIEW = 200
@@ -34,12 +30,12 @@ def check_reply(state: BrokerState, sender: Session, target: Session, message: J
     """
     if "replyTo" not in message:
         return None
-    ask = state.asks.get(message["replyTo"])
-    if ask is None:
-        raise deliveries.Refusal("E_REPLY_TARGET", "Reply target does not match a pending ask")
-    if ask.asker != target.key or ask.asked != sender.key:
-        raise deliveries.Refusal("E_REPLY_TARGET", "Reply target does not match the pending ask")
-    return ask
+    ask = state.asks.get((target.key, message["replyTo"]))
+    if ask is not None and ask.asked == sender.key:
+        return ask
+    is_elsewhere = any(other.id == message["replyTo"] for other in state.asks.values())
+    which = "the" if is_elsewhere else "a"
+    raise deliveries.Refusal("E_REPLY_TARGET", f"Reply target does not match {which} pending ask")
 
 
 def check_ask(
@@ -56,7 +52,8 @@ def check_ask(
         raise deliveries.Refusal("E_TARGET_DISCONNECTED", reason)
     if target.status.startswith("exited"):
         raise deliveries.Refusal("E_TARGET_EXITED", f"{name} has exited and cannot answer")
-    cycle = _cycle(state, sender.key, target.key, answered=message.get("replyTo"))
+    answered = (target.key, message["replyTo"]) if "replyTo" in message else None
+    cycle = _cycle(state, sender.key, target.key, answered)
     if len(cycle) == 2:
         reason = "Mutual ask refused: target session is already waiting for a reply from this session."
         raise deliveries.Refusal("E_MUTUAL_ASK", reason)
@@ -70,11 +67,13 @@ def check_ask(
                 raise deliveries.Refusal("E_ALREADY_WAITING", "Already waiting for a reply")
 
 
-def _cycle(state: BrokerState, asker: SessionKey, asked: SessionKey, answered: str | None) -> list[SessionKey]:
+def _cycle(
+    state: BrokerState, asker: SessionKey, asked: SessionKey, answered: tuple[SessionKey, str] | None
+) -> list[SessionKey]:
     """Return the sessions of the waiting cycle that asker → asked would close, the asker first; empty if none."""
     edges: dict[SessionKey, list[SessionKey]] = {}
     for ask in state.asks.values():
-        if ask.id != answered:
+        if ask.key != answered:
             edges.setdefault(ask.asker, []).append(ask.asked)
     paths = [[asker, asked]]
     seen = {asked}
@@ -117,42 +116,53 @@ def open_ask(
 
 def add(state: BrokerState, ask: Ask) -> None:
     """Put an open ask into the registry and set its timer."""
-    state.asks[ask.id] = ask
-    state.set_timer(ask.deadline, "ask", ask.id)
+    state.asks[ask.key] = ask
+    state.set_timer(ask.deadline, "ask", ask.key)
 
 
-def drop(state: BrokerState, ask_id: str, outcome: str) -> Ask | None:
-    """Close an ask for `outcome` (answered, cancelled, superseded, expired, ended) and return it if it was open."""
-    ask = state.asks.pop(ask_id, None)
-    if ask is not None:
-        state.record("ask_end", ask_id, outcome)
-        asked = state.sessions.get(ask.asked)
-        if asked is not None and asked.active_ask == ask_id:
-            asked.active_ask = None
-    return ask
+def drop(state: BrokerState, key: tuple[SessionKey, str], outcome: str) -> None:
+    """Close an ask, if it is open, for `outcome`: answered, cancelled, superseded, expired or ended."""
+    ask = state.asks.pop(key, None)
+    if ask is None:
+        return
+    state.record("ask_end", ask.asker, ask.id, outcome)
+    asked = state.sessions.get(ask.asked)
+    if asked is not None and asked.active_ask == key:
+        asked.active_ask = None
+    question = state.records.get(key)
+    if question is not None and question.state in states.TERMINAL_STATES:
+        state.finished.append(question)
 
 
-def close_answered(state: BrokerState, ask: Ask, reply: Delivery, now: int) -> Connection | None:
+def close_answered(
+    state: BrokerState, connection: Connection, ask: Ask, reply: Delivery, now: int
+) -> Connection | None:
     """Close an ask that `reply` answers; return the connection that waits for it, if one does.
 
-    A blocking asker that was lost with the broker gets a short while to come back before its mailbox gets the reply.
+    The reply confirms the question too. A blocking asker that was lost with the broker gets a short while to come back
+    before its mailbox gets the reply.
     """
-    drop(state, ask.id, "answered")
+    drop(state, ask.key, "answered")
+    question, asked = state.records.get(ask.key), state.sessions.get(ask.asked)
+    if question is not None and asked is not None:
+        deliveries.tell_taken(state, asked, connection, question)
+        endings.finish(state, question, states.DONE, now)
     if ask.is_blocking and ask.resume_until > now and not ask.waiter:
         reply.hold_until = ask.resume_until
         state.set_timer(ask.resume_until, "flush", ask.asker)
     return state.connections.get(ask.waiter) if ask.waiter else None
 
 
-def resume(state: BrokerState, connection: Connection, ask_id: str, now: int) -> None:
-    """Let an asker that sent its ask again wait on `connection`, or give it the reply that came meanwhile."""
-    ask = state.asks.get(ask_id)
-    if ask is not None:
-        if ask.is_blocking and connection.generation == "mux":
-            ask.waiter = connection.id
+def resume(state: BrokerState, connection: Connection, asker: Session, ask_id: str, frame: Json, now: int) -> None:
+    """Let an asker of ours that sent its ask again wait on `connection`, or give it the reply that came meanwhile."""
+    if connection.generation != "mux" or frame.get("blocking") is not True:
         return
-    asker = connection.session
-    if asker is None or not deliveries.release_reply(state, connection, asker, ask_id, now):
+    ask = state.asks.get((asker.key, ask_id))
+    if ask is not None:
+        ask.waiter = connection.id
+        ask.is_blocking = True
+        return
+    if not deliveries.release_reply(state, connection, asker, ask_id, now):
         event: Json = {"type": "mux_event", "event": "ask_ended", "messageId": ask_id, "code": "E_ASK_ENDED"}
         state.write(connection.id, {**event, "reason": "The ask is over; fetch what came of it with `result`"})
 
@@ -167,51 +177,48 @@ def release_waiter(state: BrokerState, connection_id: int) -> None:
 
 def cancel(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
     """Handle `cancel_ask`: its asker no longer waits, and what has not been begun is withdrawn. No answer."""
-    ask_id = required_string(frame, "messageId")
+    ask_id = required_id(frame, "messageId")
     session = connection.session
-    ask = state.asks.get(ask_id)
-    if ask is None or session is None or ask.asker != session.key or not session.owns(connection):
+    if session is None or not session.owns(connection) or (session.key, ask_id) not in state.asks:
         return
-    drop(state, ask_id, "cancelled")
-    delivery = state.records.get((ask.asker, ask_id))
+    drop(state, (session.key, ask_id), "cancelled")
+    delivery = state.records.get((session.key, ask_id))
     if delivery is not None and connection.generation == "mux":
-        deliveries.withdraw(state, delivery, now)
+        endings.withdraw(state, delivery, states.CANCELLED, now)
 
 
-def expire(state: BrokerState, ask_id: str, now: int) -> None:
-    """End an ask at its deadline; its asker is told unless it keeps the time itself."""
-    ask = state.asks.get(ask_id)
+def expire(state: BrokerState, key: tuple[SessionKey, str], now: int) -> None:
+    """End an ask at its deadline and tell its asker."""
+    ask = state.asks.get(key)
     if ask is None:
         return
     if ask.deadline > now:
-        state.set_timer(ask.deadline, "ask", ask_id)
+        state.set_timer(ask.deadline, "ask", key)
         return
     _end(state, ask, now, "expired", "no reply came in time")
 
 
 def end_asked(state: BrokerState, session: Session, now: int, reason: str) -> None:
     """End every ask that waits for `session`, for a reason its askers are told."""
-    _end_each(state, [ask for ask in state.asks.values() if ask.asked == session.key], now, reason)
-
-
-def end_all_of(state: BrokerState, session: Session, now: int, reason: str) -> None:
-    """End every ask to or from `session`."""
-    end_asked(state, session, now, reason)
-    for ask in [ask for ask in state.asks.values() if ask.asker == session.key]:
-        drop(state, ask.id, "ended")
-
-
-def _end_each(state: BrokerState, ended: Iterable[Ask], now: int, reason: str) -> None:
-    for ask in ended:
+    for ask in [ask for ask in state.asks.values() if ask.asked == session.key]:
         _end(state, ask, now, "ended", reason)
 
 
+def end_all_of(state: BrokerState, session: Session, now: int, reason: str) -> None:
+    """End every ask to or from `session`; who waits for one is told, its mailbox is not."""
+    end_asked(state, session, now, reason)
+    for ask in [ask for ask in state.asks.values() if ask.asker == session.key]:
+        if ask.waiter:
+            _end(state, ask, now, "ended", reason)
+        else:
+            drop(state, ask.key, "ended")
+
+
 def _end(state: BrokerState, ask: Ask, now: int, outcome: str, reason: str) -> None:
-    drop(state, ask.id, outcome)
-    delivery = state.records.get((ask.asker, ask.id))
-    if delivery is not None and delivery.state in states.OPEN_STATES:
-        end_state = states.EXPIRED if outcome == "expired" else states.REFUSED
-        deliveries.finish(state, delivery, end_state, now)
+    drop(state, ask.key, outcome)
+    delivery = state.records.get(ask.key)
+    if delivery is not None:
+        endings.withdraw(state, delivery, states.EXPIRED if outcome == "expired" else states.REFUSED, now)
     waiter = state.connections.get(ask.waiter) if ask.waiter else None
     if waiter is not None:
         code = "E_ASK_TIMEOUT" if outcome == "expired" else "E_ASK_ENDED"
@@ -221,4 +228,4 @@ def _end(state: BrokerState, ask: Ask, now: int, outcome: str, reason: str) -> N
     asker = state.sessions.get(ask.asker)
     if asker is not None:
         whom = _name(state, ask.asked, asker.team.id if asker.team else None)
-        deliveries.notice(state, asker, f"Ask {ask.id[:8]} to {whom} ended: {reason}.", now)
+        endings.notice(state, asker, f"Ask {ask.id[:8]} to {whom} ended: {reason}.", now)

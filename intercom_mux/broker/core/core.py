@@ -11,11 +11,11 @@ import os
 from heapq import heappop
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery, requests, restore, sessions
-from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits
+from intercom_mux.broker.core import asks, delivery, endings, requests, restore, sessions
+from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits, Session
 from intercom_mux.errors import ProtocolError
-from intercom_mux.wire.frames import decode
-from intercom_mux.wire.messages import required_string
+from intercom_mux.wire.frames import MAX_NESTING, decode
+from intercom_mux.wire.messages import required_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 _HANDLERS: dict[str, Callable[[BrokerState, Connection, Json, int], None]] = {
     "send": delivery.send,
     "message_receipt": delivery.receipt,
-    "cancel_message": delivery.cancel,
+    "cancel_message": endings.cancel,
     "presence": sessions.presence,
     "list": sessions.roster,
     "cancel_ask": asks.cancel,
     "unregister": sessions.unregister,
     "register": sessions.register,
     "mux": requests.handle,
+}
+
+
+_SESSION_TIMERS: dict[str, Callable[[BrokerState, Session, int], None]] = {
+    "session": sessions.forget_if_unused,
+    "mailbox": endings.expire_mailbox,
+    "flush": delivery.flush,
 }
 
 
@@ -44,6 +51,7 @@ class Core:
 
     def __init__(self, limits: Limits | None = None, snapshot: restore.Snapshot | None = None, now: int = 0) -> None:
         self.state = BrokerState(limits or Limits(), _epochs())
+        self._patience = self.state.limits.register_within
         if snapshot is not None:
             restore.apply(self.state, snapshot, now)
 
@@ -53,7 +61,7 @@ class Core:
         burst = float(state.limits.v1_burst)
         state.connections[connection] = Connection(connection, uid, now, tokens=burst, refilled_at=now)
         state.set_timer(now + state.limits.register_within, "register", connection)
-        waiting = [c for c in state.connections.values() if c.session is None]
+        waiting = [c for c in state.connections.values() if c.session is None and not c.is_closing]
         if len(waiting) > state.limits.unregistered:
             state.close(waiting[0].id)
 
@@ -61,17 +69,22 @@ class Core:
         """One frame arrived. A frame that breaks the protocol closes its connection, and only that."""
         state = self.state
         link = state.connections.get(connection)
-        if link is None:
+        if link is None or link.is_closing:
             return
         try:
-            frame = decode(payload)
+            frame = decode(payload, max_nesting=MAX_NESTING)
             if self._is_limited(link, now):
                 state.write(connection, {"type": "error", "error": "Intercom broker rate limit exceeded"})
-                state.close(connection)
+                self._cut(link, now)
                 return
             self._dispatch(link, frame, now)
         except ProtocolError:
-            state.close(connection)
+            self._cut(link, now)
+
+    def _cut(self, link: Connection, now: int) -> None:
+        """End a connection for what it did; its session is away from this instant, so that its mail waits."""
+        sessions.leave(self.state, link, now)
+        self.state.close(link.id)
 
     def _is_limited(self, link: Connection, now: int) -> bool:
         """Token bucket of docs/protocol.md, "Limits"; our own clients are slowed by the server instead."""
@@ -99,7 +112,7 @@ class Core:
         handler(self.state, link, frame, now)
 
     def _health(self, link: Connection, frame: Json) -> None:
-        answer = {"type": "health_ok", "requestId": required_string(frame, "requestId")}
+        answer = {"type": "health_ok", "requestId": required_id(frame, "requestId")}
         self.state.write(link.id, {**answer, "protocol": "pi-intercom", "version": 1, "broker": "intercom-mux"})
 
     def disconnect(self, connection: int, now: int) -> None:
@@ -107,6 +120,12 @@ class Core:
         link = self.state.connections.pop(connection, None)
         if link is not None:
             sessions.leave(self.state, link, now)
+
+    def drained(self, connection: int, now: int) -> None:
+        """A connection has read all that was written to it: go on with what waits for it, if anything does."""
+        link = self.state.connections.get(connection)
+        if link is not None and link.has_backlog and link.session is not None:
+            delivery.flush(self.state, link.session, now)
 
     def next_timer(self) -> int | None:
         """Return when `tick` has something to look at, None when nothing is due ever."""
@@ -123,20 +142,16 @@ class Core:
     def _due(self, kind: str, subject: object, now: int) -> None:
         state = self.state
         match kind, subject:
-            case "delivery", (_, _):
-                delivery.expire(state, subject, now)  # type: ignore[arg-type]  # set in delivery.hold
-            case "ask", str():
-                asks.expire(state, subject, now)
+            case "ask", (_, str()):
+                asks.expire(state, subject, now)  # type: ignore[arg-type]  # an Ask.key, set in asks.add
             case "register", int():
                 link = state.connections.get(subject)
-                if link and link.session is None and now - link.opened_at >= state.limits.register_within:
+                if link and link.session is None and not link.is_closing and link.opened_at <= now - self._patience:
                     state.close(subject)
-            case "session" | "flush", _:
+            case "session" | "mailbox" | "flush", _:
                 session = state.sessions.get(subject)  # type: ignore[call-overload]  # a SessionKey, set with this kind
-                if session is not None and kind == "flush":
-                    delivery.flush(state, session, now, is_return=False)
-                elif session is not None:
-                    sessions.forget_if_unused(state, session, now)
+                if session is not None:
+                    _SESSION_TIMERS[kind](state, session, now)
 
     @property
     def is_unused(self) -> bool:

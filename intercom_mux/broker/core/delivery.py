@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from intercom_mux.broker.core import asks, sessions
+from intercom_mux.broker.core import asks, endings, sessions
 from intercom_mux.broker.core.addresses import known_names, resolve, shown_name
 from intercom_mux.broker.core.model import BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.errors import ProtocolError
@@ -16,10 +16,13 @@ from intercom_mux.wire import states
 from intercom_mux.wire.frames import MAX_FRAME_BYTES, dump
 from intercom_mux.wire.messages import check_message, check_receipt, required_string
 
-SYSTEM_ID = "intercom-mux"
-"""Id and name of the broker itself where it writes to a session."""
+FLUSH_BYTES = 1_048_576
+"""How much of a mailbox is written at once; the rest follows when its receiver has read that."""
 
-_ENVELOPE_BYTES = 128
+_ENVELOPE_BYTES = 2_048
+"""Room for what stands around a message in any frame that carries it."""
+
+_NAMES_SHOWN = 100
 _RECEIPT_STATES = {
     "receiver_received": states.RECEIVED,
     "queued": states.RECEIVED,
@@ -55,7 +58,10 @@ def send(state: BrokerState, connection: Connection, frame: Json, now: int) -> N
         if sender is None or not sender.owns(connection):
             raise Refusal("E_SENDER_NOT_FOUND", "Sender session not found")
         target = _target(state, connection, sender, address, frame)
-        accept(state, connection, sender, target, message, frame, now)
+        accepted = accept(state, connection, sender, target, message, frame, now)
+        _answer_accepted(state, connection, accepted, target)
+        if accepted.expects_reply:
+            asks.resume(state, connection, sender, message_id, frame, now)
     except Refusal as refusal:
         _answer_refused(state, connection, message_id, refusal)
 
@@ -90,7 +96,7 @@ def _target(state: BrokerState, connection: Connection, sender: Session, address
         return target
     found = resolve(state, connection, scope, address)
     if found.session is None:
-        raise Refusal(found.code, found.reason, names=known_names(state, connection, scope))
+        raise Refusal(found.code, found.reason, names=known_names(state, connection, scope)[:_NAMES_SHOWN])
     return found.session
 
 
@@ -102,10 +108,10 @@ def accept(
     message: Json,
     frame: Json,
     now: int,
-) -> None:
-    """Take responsibility for `message`, send it on if its receiver is there, and answer `delivered`.
+) -> Delivery:
+    """Take responsibility for `message` and send it on if its receiver is there.
 
-    The same id with the same content again repeats the answer and delivers nothing.
+    The same id with the same content again returns what was made of it and delivers nothing.
 
     Raises:
         Refusal: It may not be accepted; nothing changed.
@@ -113,8 +119,12 @@ def accept(
     print_ = _fingerprint(target, message)
     known = state.records.get((sender.key, message["id"]))
     if known is not None:
-        _answer_again(state, connection, known, target, print_, now)
-        return
+        if known.fingerprint != print_:
+            raise Refusal("E_MESSAGE_ID_REUSE", "Message id was reused with different authored content")
+        _refuse_ended(known)
+        return known
+    if (target.key, message["id"]) in state.inbound:
+        raise Refusal("E_MESSAGE_ID_REUSE", "Message id is in use by another sender")
     if target is sender and connection.generation == "mux":
         raise Refusal("E_SELF_TARGET", "Cannot message the current session")
     asked = asks.check_reply(state, sender, target, message)
@@ -123,17 +133,17 @@ def accept(
         asks.check_ask(state, connection, sender, target, message, frame)
     delivery = _new_delivery(state, sender, target, message, print_, now)
     if "supersedes" in message:
-        _supersede(state, sender, target, message, now)
+        endings.supersede(state, sender, target, message, now)
     hold(state, target, delivery)
-    _record(state, delivery)
+    record(state, delivery)
     if message.get("expectsReply"):
         asks.open_ask(state, connection, delivery, message, frame, now)
-    waiter = asks.close_answered(state, asked, delivery, now) if asked is not None else None
+    waiter = asks.close_answered(state, connection, asked, delivery, now) if asked is not None else None
     if waiter is not None:
         _write(state, waiter, delivery, now)
     else:
-        _dispatch(state, target, delivery, now)
-    _answer_accepted(state, connection, delivery, target)
+        dispatch(state, target, delivery, now)
+    return delivery
 
 
 def _fingerprint(target: Session, message: Json) -> bytes:
@@ -184,10 +194,17 @@ def hold(state: BrokerState, target: Session, delivery: Delivery) -> None:
     state.inbound[delivery.target, delivery.id] = delivery
     target.mailbox[delivery.seq] = delivery
     target.mailbox_bytes += len(delivery.body)
-    state.set_timer(delivery.expires_at, "delivery", (delivery.sender, delivery.id))
+    look_at(state, target, delivery.expires_at)
 
 
-def _record(state: BrokerState, delivery: Delivery) -> None:
+def look_at(state: BrokerState, target: Session, at: int) -> None:
+    """Have the mailbox looked through at `at`: one timer for all that waits, not one each."""
+    if not target.expiry_at or at < target.expiry_at:
+        target.expiry_at = at
+        state.set_timer(at, "mailbox", target.key)
+
+
+def record(state: BrokerState, delivery: Delivery) -> None:
     state.record(
         "message",
         delivery.seq,
@@ -205,14 +222,14 @@ def _record(state: BrokerState, delivery: Delivery) -> None:
     )
 
 
-def _dispatch(state: BrokerState, target: Session, delivery: Delivery, now: int) -> None:
-    """Write `delivery` to its receiver's endpoint, or leave it waiting."""
+def dispatch(state: BrokerState, target: Session, delivery: Delivery, now: int) -> None:
+    """Write `delivery` to its receiver's endpoint, or leave it waiting; never past what waits already."""
     endpoint = target.endpoint
-    if endpoint is None or now < delivery.hold_until:
+    if endpoint is None or endpoint.has_backlog or now < delivery.hold_until:
         return
     _write(state, endpoint, delivery, now)
     if endpoint.generation == "old":
-        finish(state, delivery, states.DONE, now)
+        endings.finish(state, delivery, states.DONE, now)
 
 
 def _write(state: BrokerState, connection: Connection, delivery: Delivery, now: int) -> None:
@@ -241,12 +258,8 @@ def _answer_accepted(state: BrokerState, connection: Connection, delivery: Deliv
     state.write(connection.id, answer)
 
 
-def _answer_again(
-    state: BrokerState, connection: Connection, known: Delivery, target: Session, fingerprint: bytes, now: int
-) -> None:
-    """Repeat the answer to a message sent again; an asker that came back waits on this connection from now on."""
-    if known.fingerprint != fingerprint:
-        raise Refusal("E_MESSAGE_ID_REUSE", "Message id was reused with different authored content")
+def _refuse_ended(known: Delivery) -> None:
+    """Say again how a message that is sent again has failed, if it has."""
     ends = {
         states.EXPIRED: ("E_DELIVERY_EXPIRED", "Mailbox delivery expired"),
         states.CANCELLED: ("E_DELIVERY_CANCELLED", "Sender cancelled the delivery"),
@@ -256,9 +269,6 @@ def _answer_again(
     }
     if known.state in ends:
         raise Refusal(*ends[known.state])
-    _answer_accepted(state, connection, known, target)
-    if known.expects_reply:
-        asks.resume(state, connection, known.id, now)
 
 
 def release_reply(state: BrokerState, connection: Connection, asker: Session, ask_id: str, now: int) -> bool:
@@ -280,18 +290,23 @@ def requeue(connection: Connection) -> None:
     connection.carried.clear()
 
 
-def flush(state: BrokerState, target: Session, now: int, *, is_return: bool) -> None:
-    """Write what waits for `target`, oldest first; on its return, park what it has failed to confirm too often."""
-    if target.endpoint is None:
+def flush(state: BrokerState, target: Session, now: int) -> None:
+    """Write what waits for `target`, oldest first, as much as goes at once; park what it never confirms."""
+    endpoint = target.endpoint
+    if endpoint is None:
         return
-    for delivery in list(target.mailbox.values()):
-        if delivery.state != states.QUEUED:
+    endpoint.has_backlog = False
+    room = FLUSH_BYTES
+    for delivery in [d for d in target.mailbox.values() if d.state == states.QUEUED]:
+        if delivery.attempts > state.limits.redeliveries:
+            endings.finish(state, delivery, states.PARKED, now)
+            endings.notify_sender(state, delivery, "was delivered several times and never confirmed; it is parked", now)
             continue
-        if is_return and delivery.attempts > state.limits.redeliveries:
-            finish(state, delivery, states.PARKED, now)
-            notify_sender(state, delivery, "was delivered several times and never confirmed; it is parked", now)
-            continue
-        _dispatch(state, target, delivery, now)
+        if room <= 0:
+            endpoint.has_backlog = True
+            return
+        room -= len(delivery.body)
+        dispatch(state, target, delivery, now)
 
 
 def receipt(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
@@ -304,156 +319,32 @@ def receipt(state: BrokerState, connection: Connection, frame: Json, now: int) -
     if delivery is None:
         return
     to = _RECEIPT_STATES.get(value["status"])
-    if value["status"] == "injected" and delivery.id in state.asks:
-        receiver.active_ask = delivery.id
-    if to is not None and delivery.state in states.OPEN_STATES:
-        if to in states.TERMINAL_STATES:
-            finish(state, delivery, to, now)
-        else:
-            delivery.state = to
+    if value["status"] == "injected" and (delivery.sender, delivery.id) in state.asks:
+        receiver.active_ask = (delivery.sender, delivery.id)
+    if to in states.TERMINAL_STATES:
+        tell_taken(state, receiver, connection, delivery)
+        endings.finish(state, delivery, to, now)
+    elif to is not None and states.can_advance(delivery.state, to):
+        delivery.state = to
+        delivery.attempts = 1
     forward_receipt(state, receiver, delivery, value)
+
+
+def tell_taken(state: BrokerState, receiver: Session, taker: Connection, delivery: Delivery) -> None:
+    """Have an endpoint of ours drop its copy of what another connection of its session has read."""
+    endpoint = receiver.endpoint
+    if endpoint is None or endpoint is taker or endpoint.generation != "mux":
+        return
+    if delivery.sent_to == endpoint.id and delivery.state in states.OPEN_STATES:
+        state.write(endpoint.id, {"type": "mux_event", "event": "taken", "messageId": delivery.id})
 
 
 def forward_receipt(state: BrokerState, receiver: Session, delivery: Delivery, value: Json) -> None:
     """Pass a receipt on to whoever waits for the ask, else to the sender's endpoint; never to a 0.6-era client."""
     sender = state.sessions.get(delivery.sender)
-    ask = state.asks.get(delivery.id)
+    ask = state.asks.get((delivery.sender, delivery.id))
     connection = state.connections.get(ask.waiter) if ask and ask.waiter else (sender.endpoint if sender else None)
     if connection is None or connection.generation == "old":
         return
     head = b'{"type":"message_receipt","from":' + sessions.describe(state, receiver, connection.view)
     state.write_raw(connection.id, head + b',"receipt":' + dump(value) + b"}")
-
-
-def finish(state: BrokerState, delivery: Delivery, to: str, now: int) -> None:
-    """Bring a delivery to its end: off the mailbox, into the record that answers a resend."""
-    if not states.can_advance(delivery.state, to):
-        return
-    delivery.state = to
-    delivery.finished_at = now
-    target = state.sessions.get(delivery.target)
-    if target is not None and target.mailbox.pop(delivery.seq, None) is not None:
-        target.mailbox_bytes -= len(delivery.body)
-    carrier = state.connections.get(delivery.sent_to)
-    if carrier is not None:
-        carrier.carried.pop(delivery.seq, None)
-    delivery.body = delivery.sender_info = b""
-    state.record("finish", delivery.seq, to, now)
-    state.finished.append(delivery)
-    trim_records(state, now)
-
-
-def trim_records(state: BrokerState, now: int) -> None:
-    """Forget ended deliveries that are too old or too many to answer a resend."""
-    finished, limits = state.finished, state.limits
-    while finished and (len(finished) > limits.records or finished[0].finished_at < now - limits.record_ttl):
-        gone = finished.popleft()
-        state.records.pop((gone.sender, gone.id), None)
-        if state.inbound.get((gone.target, gone.id)) is gone:
-            del state.inbound[gone.target, gone.id]
-
-
-def cancel(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
-    """Handle `cancel_message`: withdraw what waits, ask the receiver to drop what it has."""
-    message_id = required_string(frame, "messageId")
-    sender = connection.session
-    delivery = state.records.get((sender.key, message_id)) if sender and sender.owns(connection) else None
-    if delivery is None or delivery.state not in {*states.OPEN_STATES, states.DONE}:
-        reason = "Message cannot be cancelled by this session"
-        state.write(connection.id, {"type": "delivery_failed", "messageId": message_id, "reason": reason})
-        return
-    control(state, delivery, "cancel", now)
-    asks.drop(state, message_id, "cancelled")
-    finish(state, delivery, states.CANCELLED, now)
-    state.write(connection.id, {"type": "delivered", "messageId": message_id})
-
-
-def withdraw(state: BrokerState, delivery: Delivery, now: int) -> None:
-    """Take back an ask that nobody waits for any more, if its receiver has not begun with it."""
-    if delivery.state in states.OPEN_STATES:
-        target = state.sessions.get(delivery.target)
-        if delivery.sent_to and target and target.endpoint and target.endpoint.generation == "mux":
-            control(state, delivery, "cancel", now)
-        finish(state, delivery, states.CANCELLED, now)
-
-
-def control(state: BrokerState, delivery: Delivery, action: str, now: int, by: str | None = None) -> None:
-    """Tell the receiver's endpoint about a message it was given: `cancel`, or `supersede` with the later id."""
-    target = state.sessions.get(delivery.target)
-    endpoint = target.endpoint if target else None
-    if endpoint is None or endpoint.generation == "old" or not delivery.attempts:
-        return
-    sender = state.sessions.get(delivery.sender)
-    if sender is None:
-        return
-    value: Json = {"messageId": delivery.id, "action": action, "timestamp": now}
-    if by is not None:
-        value["supersededBy"] = by
-    head = b'{"type":"message_control","from":' + sessions.describe(state, sender, endpoint.view)
-    state.write_raw(endpoint.id, head + b',"control":' + dump(value) + b"}")
-
-
-def _supersede(state: BrokerState, sender: Session, target: Session, message: Json, now: int) -> None:
-    earlier = state.records.get((sender.key, message["supersedes"]))
-    if earlier is None or earlier.target != target.key:
-        reason = "Supersede target does not match a previous message from this sender to this receiver"
-        raise Refusal("E_SUPERSEDE_TARGET", reason)
-    control(state, earlier, "supersede", now, message["id"])
-    asks.drop(state, earlier.id, "superseded")
-    finish(state, earlier, states.SUPERSEDED, now)
-
-
-def expire(state: BrokerState, key: tuple[SessionKey, str], now: int) -> None:
-    """End a delivery whose time is over and tell its sender."""
-    delivery = state.records.get(key)
-    if delivery is None or delivery.state not in states.OPEN_STATES:
-        return
-    if delivery.expires_at > now:
-        state.set_timer(delivery.expires_at, "delivery", key)
-        return
-    was_ask = delivery.id in state.asks
-    finish(state, delivery, states.EXPIRED, now)
-    if not was_ask:
-        notify_sender(state, delivery, "expired before it could be delivered", now)
-
-
-def refuse_all(state: BrokerState, target: Session, now: int, reason: str) -> None:
-    """End everything that waits for a session that will not come back, and tell the senders."""
-    for delivery in list(target.mailbox.values()):
-        finish(state, delivery, states.REFUSED, now)
-        notify_sender(state, delivery, f"was not delivered: {reason}", now)
-
-
-def notify_sender(state: BrokerState, delivery: Delivery, what: str, now: int) -> None:
-    """Tell the sender of an ended message what became of it; a notice never causes another one."""
-    sender = state.sessions.get(delivery.sender)
-    if sender is None or delivery.is_notice or delivery.expects_reply:
-        return
-    target = state.sessions.get(delivery.target)
-    whom = (shown_name(state, target, sender.team.id if sender.team else None) if target else None) or "its receiver"
-    notice(state, sender, f"Message {delivery.id[:8]} to {whom} {what}.", now)
-
-
-def notice(state: BrokerState, session: Session, text: str, now: int) -> None:
-    """Write a message of the broker's own to one of our sessions; a foreign one is not bothered."""
-    if not session.holds_mail:
-        return
-    seq = state.next_seq
-    body = {"id": f"notice-{seq}", "timestamp": now, "content": {"text": text}, "brokerReceivedAt": now}
-    info = {"id": SYSTEM_ID, "name": SYSTEM_ID, "cwd": "/", "model": "broker", "pid": 0, "startedAt": 0}
-    delivery = Delivery(
-        seq=seq,
-        id=f"notice-{seq}",
-        sender=SessionKey(session.key.scope, SYSTEM_ID),
-        target=session.key,
-        sender_info=dump({**info, "lastActivity": now}),
-        body=dump(body),
-        fingerprint=b"",
-        accepted_at=now,
-        expires_at=now + state.limits.message_ttl,
-        state=states.QUEUED,
-        is_notice=True,
-    )
-    hold(state, session, delivery)
-    _record(state, delivery)
-    _dispatch(state, session, delivery, now)

@@ -62,6 +62,7 @@ class Connection:
     `generation` is "old" (0.6-era, registered without `sessionId`), "v1", or "mux" (asked for our additions).
     `is_handle`: acts as `session` without being its endpoint. `view` is the team whose bare names it uses.
     `wants_events`: is told when others join, change or leave. `carried`: what was written to it and is not done yet.
+    `has_backlog`: its mailbox holds more than it could be given at once; the rest follows when it has read.
     """
 
     id: int
@@ -74,6 +75,8 @@ class Connection:
     generation: str = "v1"
     view: str | None = None
     wants_events: bool = True
+    is_closing: bool = False
+    has_backlog: bool = False
     carried: dict[int, Delivery] = field(default_factory=dict)
 
 
@@ -82,7 +85,8 @@ class Session:
     """Anything registered: a team's peer, a pi session, a shell; also when its connection is gone.
 
     `endpoint` receives its messages; `handles` are short-lived connections that act as it. `kind` is "peer", "shell"
-    or "agent" (any other registered program). `active_ask` is the ask that the agent's current turn works on.
+    or "agent" (any other registered program). `active_ask` is the ask that the agent's current turn works on;
+    `expiry_at` is when its mailbox is looked through next, 0 = no need.
     """
 
     key: SessionKey
@@ -99,7 +103,8 @@ class Session:
     handles: set[int] = field(default_factory=set)
     mailbox: dict[int, Delivery] = field(default_factory=dict)
     mailbox_bytes: int = 0
-    active_ask: str | None = None
+    expiry_at: int = 0
+    active_ask: tuple[SessionKey, str] | None = None
     broadcast_at: int = 0
     info_cache: dict[str | None, bytes] = field(default_factory=dict)
 
@@ -164,6 +169,11 @@ class Ask:
     group: str = ""
     resume_until: int = 0
 
+    @property
+    def key(self) -> tuple[SessionKey, str]:
+        """What tells it from every other ask: ids are the askers' own choice."""
+        return self.asker, self.id
+
 
 @dataclass(slots=True, eq=False)
 class Task:
@@ -223,7 +233,7 @@ class BrokerState:
         self.records: dict[tuple[SessionKey, str], Delivery] = {}
         self.inbound: dict[tuple[SessionKey, str], Delivery] = {}
         self.finished: deque[Delivery] = deque()
-        self.asks: dict[str, Ask] = {}
+        self.asks: dict[tuple[SessionKey, str], Ask] = {}
         self.tasks: dict[tuple[str, str, str], Task] = {}
         self.timers: list[tuple[int, int, str, Any]] = []
         self.next_seq = 1
@@ -240,7 +250,10 @@ class BrokerState:
         self.effects.output.append((connection, frame(payload)))
 
     def close(self, connection: int) -> None:
-        """End a connection once its output is written."""
+        """End a connection once its output is written; nothing more is taken from it."""
+        link = self.connections.get(connection)
+        if link is not None:
+            link.is_closing = True
         self.effects.output.append(Close(connection))
 
     def record(self, *operation: Any) -> None:

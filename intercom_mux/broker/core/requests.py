@@ -5,10 +5,11 @@ Each operation returns its value, or None when the journal answers (`Lookup`). S
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.broker.core import delivery, sessions
+from intercom_mux.broker.core import delivery, endings, sessions
 from intercom_mux.broker.core.addresses import set_name, shown_name
 from intercom_mux.broker.core.delivery import Refusal
 from intercom_mux.broker.core.model import (
@@ -24,24 +25,36 @@ from intercom_mux.broker.core.model import (
 )
 from intercom_mux.errors import ProtocolError
 from intercom_mux.wire import states
-from intercom_mux.wire.messages import check_message, required_string
+from intercom_mux.wire.frames import MAX_FRAME_BYTES, dump
+from intercom_mux.wire.messages import (
+    MAX_ID_CHARS,
+    MAX_SHOWN_CHARS,
+    check_message,
+    is_id,
+    required_id,
+    required_string,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _INBOX_ROWS = 200
+_ROWS_BYTES = MAX_FRAME_BYTES - 4_096
+"""What the rows of one answer may take; the first one always fits."""
+
+_REASON_CHARS = 1_000
 TASK_STATES = ("assigned", "started", "blocked", "done", "failed")
 
 
 def handle(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
     """Carry one request out and answer it; a refusal is answered with its code and reason."""
-    request_id = required_string(frame, "requestId")
+    request_id = required_id(frame, "requestId")
     operation = _OPERATIONS.get(required_string(frame, "op"))
     session = connection.session
     answer: Json = {"type": "mux_result", "requestId": request_id}
     try:
         if operation is None:
-            raise Refusal("E_UNKNOWN_OPERATION", f"Unknown operation {frame['op']!r}")
+            raise Refusal("E_UNKNOWN_OPERATION", f"Unknown operation {frame['op'][:64]!r}")
         if session is None or not session.owns(connection):
             raise Refusal("E_SENDER_NOT_FOUND", "Sender session not found")
         value = operation(state, connection, session, frame, now)
@@ -71,7 +84,7 @@ def _pending(state: BrokerState, connection: Connection, me: Session, _frame: Js
     """Return the open asks to me and from me, oldest first."""
 
     def row(ask: Ask, other: SessionKey) -> Json:
-        sent = state.records.get((ask.asker, ask.id))
+        sent = state.records.get(ask.key)
         return {
             "id": ask.id,
             "with": _other(state, other, connection.view),
@@ -79,24 +92,38 @@ def _pending(state: BrokerState, connection: Connection, me: Session, _frame: Js
             "age_s": (now - ask.created_at) // 1000,
             "left_s": max(0, ask.deadline - now) // 1000,
             "is_blocking": ask.is_blocking,
-            "is_active": ask.id == me.active_ask,
+            "is_active": ask.key == me.active_ask,
             "state": sent.state if sent else states.DONE,
         }
 
-    return {
-        "to_me": [row(ask, ask.asker) for ask in state.asks.values() if ask.asked == me.key],
-        "from_me": [row(ask, ask.asked) for ask in state.asks.values() if ask.asker == me.key],
-    }
+    to_me = (row(ask, ask.asker) for ask in state.asks.values() if ask.asked == me.key)
+    from_me = (row(ask, ask.asked) for ask in state.asks.values() if ask.asker == me.key)
+    return {"to_me": _fitting(to_me, _ROWS_BYTES // 2), "from_me": _fitting(from_me, _ROWS_BYTES // 2)}
+
+
+def _fitting(rows: Iterable[Json], room: int = _ROWS_BYTES) -> list[Json]:
+    """Return the first of `rows`, as many as go into `room` bytes of JSON."""
+    taken: list[Json] = []
+    for row in rows:
+        room -= len(dump(row)) + 1
+        if room < 0 and taken:
+            break
+        taken.append(row)
+    return taken
 
 
 def _reply(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json:
     """Answer the ask that `to` names, else the active one, else the only pending one.
 
-    An ask that is over already gets the text as an ordinary message, so that the work is not lost.
+    An ask that is over already gets the text as an ordinary message, so that the work is not lost. The same message id
+    again repeats the answer.
     """
     message = check_message(frame.get("message"))
     wanted = _text(frame, "to")
-    ask = _pick_ask(state, connection, me, wanted)
+    known = state.records.get((me.key, message["id"]))
+    if known is not None:
+        return _replied(state, connection, known, wanted)
+    ask, late = _pick_ask(state, connection, me, wanted), None
     if ask is not None:
         target_key, message["replyTo"] = ask.asker, ask.id
     else:
@@ -108,24 +135,18 @@ def _reply(state: BrokerState, connection: Connection, me: Session, frame: Json,
     target = state.sessions.get(target_key)
     if target is None:
         raise Refusal("E_TARGET_NOT_FOUND", "Session not found")
-    before = len(state.effects.output)
-    delivery.accept(state, connection, me, target, message, {}, now)
-    del state.effects.output[_own_answer(state, connection, before) :]
-    accepted = state.records[me.key, message["id"]]
+    accepted = delivery.accept(state, connection, me, target, message, {}, now)
+    return _replied(state, connection, accepted, late.id if late else "")
+
+
+def _replied(state: BrokerState, connection: Connection, accepted: Delivery, late_id: str) -> Json:
     return {
-        "messageId": message["id"],
-        "askId": ask.id if ask else wanted,
-        "to": _other(state, target_key, connection.view),
+        "messageId": accepted.id,
+        "askId": accepted.reply_to or late_id,
+        "to": _other(state, accepted.target, connection.view),
         "delivery": "queued" if accepted.state == states.QUEUED else "socket_delivered",
-        "isLate": ask is None,
+        "isLate": accepted.reply_to is None,
     }
-
-
-def _own_answer(state: BrokerState, connection: Connection, before: int) -> int:
-    """Return where `accept` put its `delivered` for this connection; `reply` answers by `mux_result` instead."""
-    output = state.effects.output
-    is_last_mine = len(output) > before and output[-1][0] == connection.id
-    return len(output) - 1 if is_last_mine else len(output)
 
 
 def _pick_ask(state: BrokerState, connection: Connection, me: Session, wanted: str) -> Ask | None:
@@ -137,7 +158,7 @@ def _pick_ask(state: BrokerState, connection: Connection, me: Session, wanted: s
             if ask.id.startswith(wanted) or _other(state, ask.asker, connection.view).casefold() == wanted.casefold()
         ]
     else:
-        found = [ask for ask in mine if ask.id == me.active_ask] or mine
+        found = [ask for ask in mine if ask.key == me.active_ask] or mine
         if not found:
             raise Refusal("E_NO_PENDING_ASK", "No active intercom context to reply to", names=[])
     if len(found) > 1:
@@ -159,45 +180,55 @@ def _ended_ask(state: BrokerState, me: Session, wanted: str) -> Delivery | None:
 
 
 def _inbox(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json | None:
-    """Return what waits in my mailbox, oldest first, and take it unless `peek`; one message by id comes from the
-    journal, read or not."""
+    """Return what waits in my mailbox, oldest first, and take it unless `peek`: as much as fits, `left` says how many
+    more. With `id`, return the newest message whose id starts so; one that was read comes from the journal."""
     wanted = _text(frame, "id")
-    waiting = [d for d in me.mailbox.values() if d.id.startswith(wanted)][:_INBOX_ROWS]
-    rows = [_letter(d) for d in waiting] if not wanted else []
-    if frame.get("peek") is not True:
-        for letter in waiting:
-            _take(state, me, letter, now)
+    is_taking = frame.get("peek") is not True
     if wanted:
-        state.effects.lookups.append(Lookup(connection.id, frame["requestId"], "message", me.key, wanted))
-        return None
-    return {"messages": rows, "left": max(0, len(me.mailbox))}
+        newest = next((d for d in reversed(me.mailbox.values()) if d.id.startswith(wanted)), None)
+        if newest is None:
+            state.effects.lookups.append(Lookup(connection.id, frame["requestId"], "message", me.key, wanted))
+            return None
+        row = {**_letter(newest), "state": newest.state}
+        if is_taking:
+            _take(state, connection, me, newest, now)
+        return row
+    waiting = list(itertools.islice(me.mailbox.values(), _INBOX_ROWS))
+    rows = _fitting(_letter(d) for d in waiting)
+    if is_taking:
+        for letter in waiting[: len(rows)]:
+            _take(state, connection, me, letter, now)
+    return {"messages": rows, "left": len(me.mailbox) - (0 if is_taking else len(rows))}
 
 
 def _letter(waiting: Delivery) -> Json:
     return {"from": json.loads(waiting.sender_info), "message": json.loads(waiting.body)}
 
 
-def _take(state: BrokerState, me: Session, letter: Delivery, now: int) -> None:
+def _take(state: BrokerState, connection: Connection, me: Session, letter: Delivery, now: int) -> None:
     """Mark a waiting message as read by its session: it is not delivered again, and the endpoint drops its copy."""
-    if letter.sent_to and me.endpoint is not None and me.endpoint.generation == "mux":
-        state.write(me.endpoint.id, {"type": "mux_event", "event": "taken", "messageId": letter.id})
-    if letter.id in state.asks:
-        me.active_ask = letter.id
+    delivery.tell_taken(state, me, connection, letter)
+    if (letter.sender, letter.id) in state.asks:
+        me.active_ask = (letter.sender, letter.id)
     receipt: Json = {"messageId": letter.id, "status": "acknowledged", "timestamp": now, "detail": "read by receiver"}
     delivery.forward_receipt(state, me, letter, receipt)
-    delivery.finish(state, letter, states.DONE, now)
+    endings.finish(state, letter, states.DONE, now)
 
 
 def _result(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json | None:
-    """Return where an ask of mine stands; its reply, once there, comes from the journal and counts as read."""
+    """Return where an ask of mine stands; its reply counts as read then, and comes from the journal from now on."""
     wanted = _text(frame, "id")
+    if not wanted:
+        raise Refusal("E_NOT_FOUND", "No ask without an id")
     for ask in state.asks.values():
         if ask.asker == me.key and ask.id.startswith(wanted):
             whom = _other(state, ask.asked, connection.view)
             return {"state": "open", "id": ask.id, "to": whom, "left_s": max(0, ask.deadline - now) // 1000}
-    for letter in list(me.mailbox.values()):
+    for letter in reversed(me.mailbox.values()):
         if letter.reply_to is not None and letter.reply_to.startswith(wanted):
-            _take(state, me, letter, now)
+            answered: Json = {"id": letter.reply_to, "state": "answered", "reply": {**_letter(letter), "state": "done"}}
+            _take(state, connection, me, letter, now)
+            return answered
     state.effects.lookups.append(Lookup(connection.id, frame["requestId"], "result", me.key, wanted))
     return None
 
@@ -205,8 +236,8 @@ def _result(state: BrokerState, connection: Connection, me: Session, frame: Json
 def _progress(state: BrokerState, _connection: Connection, me: Session, frame: Json, now: int) -> Json:
     """Create or change a task of my team; what the frame does not name stays."""
     task_id = _text(frame, "task")
-    if not task_id.strip():
-        raise Refusal("E_INVALID_TASK", "A task needs an id")
+    if not task_id.strip() or not is_id(task_id):
+        raise Refusal("E_INVALID_TASK", f"A task needs an id of at most {MAX_ID_CHARS} characters")
     team = me.team.id if me.team else _text(frame, "team")
     key = (me.key.scope, team, task_id)
     me_name = me.name or me.key.id
@@ -219,9 +250,9 @@ def _progress(state: BrokerState, _connection: Connection, me: Session, frame: J
         raise Refusal("E_INVALID_TASK", f"state must be one of {', '.join(TASK_STATES)}")
     task.percent = 100 if wanted == "done" else percent
     task.state = "done" if percent == 100 and "state" not in frame else wanted
-    task.title = _text(frame, "title") or task.title
-    task.note = _text(frame, "note") if "note" in frame else task.note
-    task.owner = _text(frame, "owner") or task.owner or me_name
+    task.title = _text(frame, "title")[:MAX_SHOWN_CHARS] or task.title
+    task.note = _text(frame, "note")[:MAX_SHOWN_CHARS] if "note" in frame else task.note
+    task.owner = _text(frame, "owner")[:MAX_SHOWN_CHARS] or task.owner or me_name
     task.updated_at = now
     state.tasks[key] = task
     state.record("task", task.scope, task.team, task.id, _task_row(task))
@@ -234,10 +265,10 @@ def _task_row(task: Task) -> Json:
 
 
 def _tasks(state: BrokerState, connection: Connection, me: Session, _frame: Json, _now: int) -> Json:
-    """Return the tasks of the team I am in or look at; all of the scope from outside any team."""
+    """Return the tasks of the team I am in or look at; all of the scope from outside any team. Oldest first."""
     view = connection.view
-    rows = [_task_row(t) for t in state.tasks.values() if t.scope == me.key.scope and view in (None, t.team)]
-    return {"tasks": rows}
+    mine = (t for t in state.tasks.values() if t.scope == me.key.scope and view in (None, t.team))
+    return {"tasks": _fitting(_task_row(t) for t in mine)}
 
 
 def _name(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json:
@@ -258,22 +289,25 @@ def _name(state: BrokerState, connection: Connection, me: Session, frame: Json, 
     return {"name": wanted, "sessionId": me.key.id, "is_shell": connection.is_handle}
 
 
-def _retire(state: BrokerState, _connection: Connection, me: Session, frame: Json, now: int) -> Json:
-    """Forget team peers for good, each by its token; those unknown are left alone."""
+def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json:
+    """Forget team peers for good, each by its token, and with them the tasks of `team`; unknown ones are left alone."""
     listed = frame.get("sessions")
-    if type(listed) is not list:
-        raise ProtocolError("mux.sessions must be an array")
+    if type(listed) is not list or not all(type(item) is dict and is_id(item.get("id")) for item in listed):
+        raise ProtocolError("mux.sessions must be an array of objects with an id")
+    reason = _text(frame, "reason")[:_REASON_CHARS] or "the session has ended"
+    scope, team = _text(frame, "scope") or me.key.scope, _text(frame, "team")
     retired: list[str] = []
+    is_over = False
     for item in listed:
-        key = SessionKey(_text(frame, "scope"), item["id"]) if type(item) is dict and "id" in item else me.key
-        session = state.sessions.get(key)
+        session = state.sessions.get(SessionKey(scope, item["id"]))
         if session is not None and session.token is not None and session.token == item.get("token"):
-            sessions.retire(state, session, now, _text(frame, "reason") or "the session has ended")
-            retired.append(key.id)
-    team = _text(frame, "team")
-    for task_key in [k for k in state.tasks if team and k[1] == team]:
-        del state.tasks[task_key]
-    state.record("forget_tasks", team)
+            is_over |= session.team is not None and session.team.id == team
+            sessions.retire(state, session, now, reason, spare=connection)
+            retired.append(session.key.id)
+    if is_over:
+        for task_key in [k for k in state.tasks if k[1] == team]:
+            del state.tasks[task_key]
+        state.record("forget_tasks", team)
     return {"retired": retired}
 
 

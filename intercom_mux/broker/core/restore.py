@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from intercom_mux.broker.core import asks, delivery
@@ -20,8 +19,8 @@ class SessionRow:
     name: str | None
     role: str | None
     token: str | None
-    team: bytes | None
-    info: bytes
+    team: Team | None
+    info: Json
     seen_at: int
 
 
@@ -40,23 +39,22 @@ def apply(state: BrokerState, snapshot: Snapshot, now: int) -> None:
     """Fill an empty state. Open messages are queued again; blocking askers get a while to come back."""
     for row in snapshot.sessions:
         _add_session(state, row)
+    for ask in snapshot.asks:
+        _add_ask(state, ask, now)
     for item in snapshot.deliveries:
         _add_delivery(state, item, now)
     state.next_seq = max(state.next_seq, snapshot.next_seq)
-    for ask in snapshot.asks:
-        _add_ask(state, ask, now)
     for scope, team, task_id, value in snapshot.tasks:
         state.tasks[scope, team, task_id] = Task(scope=scope, **value)
 
 
 def _add_session(state: BrokerState, row: SessionRow) -> None:
-    session = Session(row.key, row.kind, state.next_order, json.loads(row.info), row.seen_at)
+    session = Session(row.key, row.kind, state.next_order, row.info, row.seen_at)
     state.next_order += 1
     session.role, session.token = row.role, row.token
     session.epoch = next(state.new_epoch)
     if row.team is not None:
-        team = Team(*json.loads(row.team))
-        session.team = state.teams.setdefault(team.id, team)
+        session.team = state.teams.setdefault(row.team.id, row.team)
     state.sessions[row.key] = session
     set_name(state, session, row.name)
     state.set_timer(row.seen_at + state.limits.session_memory, "session", row.key)
@@ -73,12 +71,13 @@ def _add_delivery(state: BrokerState, item: Delivery, now: int) -> None:
         state.record("finish", item.seq, states.REFUSED, now)
     state.records[item.sender, item.id] = item
     state.inbound[item.target, item.id] = item
-    state.finished.append(item)
+    if (item.sender, item.id) not in state.asks:
+        state.finished.append(item)
 
 
 def _add_ask(state: BrokerState, ask: Ask, now: int) -> None:
     if ask.asker not in state.sessions or ask.asked not in state.sessions:
-        state.record("ask_end", ask.id, "ended")
+        state.record("ask_end", ask.asker, ask.id, "ended")
         return
     ask.resume_until = now + state.limits.ask_resume if ask.is_blocking else 0
     asks.add(state, ask)

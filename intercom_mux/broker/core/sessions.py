@@ -8,12 +8,21 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery
+from intercom_mux.broker.core import asks, delivery, endings
 from intercom_mux.broker.core.addresses import set_name, shown_name, team_label
 from intercom_mux.broker.core.model import BrokerState, Connection, Json, Session, SessionKey, Team
 from intercom_mux.errors import ProtocolError
-from intercom_mux.wire.frames import dump
-from intercom_mux.wire.messages import CONTEXT_FIELDS, check_presence, check_registration, required_string
+from intercom_mux.wire.frames import MAX_FRAME_BYTES, dump
+from intercom_mux.wire.messages import (
+    CONTEXT_FIELDS,
+    MAX_ID_CHARS,
+    MAX_SHOWN_CHARS,
+    check_mux,
+    check_presence,
+    check_registration,
+    is_id,
+    required_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,31 +37,30 @@ def register(state: BrokerState, connection: Connection, frame: Json, now: int) 
         raise ProtocolError("already registered")
     info = check_registration(frame.get("session"))
     session_id = frame.get("sessionId")
-    if session_id is not None and (type(session_id) is not str or not session_id.strip()):
-        raise ProtocolError("register.sessionId must be a non-blank string")
+    if session_id is not None and not (is_id(session_id) and session_id.strip()):
+        raise ProtocolError(f"register.sessionId must be a non-blank string of at most {MAX_ID_CHARS}")
     scope = frame.get("scopeId", "")
-    if type(scope) is not str:
-        raise ProtocolError("register.scopeId must be a string")
-    mux = frame.get("mux")
-    if type(mux) is dict:
+    if not is_id(scope):
+        raise ProtocolError(f"register.scopeId must be a string of at most {MAX_ID_CHARS}")
+    mux = check_mux(frame["mux"]) if type(frame.get("mux")) is dict else None
+    connection.is_handle = False
+    connection.wants_events = mux is None or mux.get("events") is True
+    if mux is not None:
         connection.generation = "mux"
-        connection.wants_events = bool(mux.get("events", False))
-        if type(mux.get("as")) is str:
+        if "as" in mux:
             _attach_handle(state, connection, SessionKey(scope.strip(), mux["as"]), info, mux, now)
             return
     else:
-        mux = {}
         connection.generation = "v1" if session_id is not None else "old"
     key = SessionKey(scope.strip(), session_id or next(state.new_epoch))
-    _attach_endpoint(state, connection, key, info, mux, now)
+    _attach_endpoint(state, connection, key, info, mux or {}, now)
 
 
 def _attach_endpoint(
     state: BrokerState, connection: Connection, key: SessionKey, info: Json, mux: Json, now: int
 ) -> None:
     session = state.sessions.get(key)
-    token = mux.get("token") if type(mux.get("token")) is str else None
-    if session is not None and session.token is not None and not _same(session.token, token):
+    if session is not None and session.token is not None and not _same(session.token, mux.get("token")):
         _refuse(state, connection, f'Session id "{key.id}" is reserved by a team')
         return
     if session is None:
@@ -72,30 +80,34 @@ def _attach_endpoint(
     if connection.uid is not None:
         session.info["peerUid"] = connection.uid
     set_name(state, session, info.get("name"))
-    _take_own_fields(state, session, mux, token)
+    _take_own_fields(state, session, mux)
     connection.session = session
     connection.view = session.team.id if session.team else None
     changed(session)
     remember(state, session)
     registered(state, connection, session)
     _broadcast(state, session, "session_joined")
-    delivery.flush(state, session, now, is_return=True)
+    delivery.flush(state, session, now)
 
 
-def _take_own_fields(state: BrokerState, session: Session, mux: Json, token: str | None) -> None:
+def _take_own_fields(state: BrokerState, session: Session, mux: Json) -> None:
     """Take team, role and token from a registration of ours; a v1 registration brings none of them."""
-    session.token = token
-    role = mux.get("role")
-    session.role = role if type(role) is str else None
+    session.token = mux.get("token")
+    session.role = mux.get("role")
     team = mux.get("team")
     session.team = None
-    if type(team) is dict:
-        session.team = Team(*(required_string({"type": "team", **team}, field) for field in ("id", "name", "dir")))
+    if team is not None:
+        session.team = Team(team["id"], team["name"], team["dir"][:MAX_SHOWN_CHARS])
         session.kind = "peer"
         if session.team.id not in state.teams:
             state.teams[session.team.id] = session.team
-            for other in state.sessions.values():
-                changed(other)
+            _relabel(state)
+
+
+def _relabel(state: BrokerState) -> None:
+    """A team came or went: the labels of others may have changed."""
+    for session in state.sessions.values():
+        changed(session)
 
 
 def _attach_handle(
@@ -120,8 +132,8 @@ def _attach_handle(
     connection.session = session
     connection.is_handle = True
     connection.wants_events = False
-    view = mux.get("view")
-    connection.view = session.team.id if session.team else (view if view in state.teams else None)
+    view = mux.get("view") if mux.get("view") in state.teams else None
+    connection.view = session.team.id if session.team else view
     session.handles.add(connection.id)
     session.seen_at = now
     if session.kind == "shell":
@@ -177,7 +189,7 @@ def leave(state: BrokerState, connection: Connection, now: int) -> None:
     if connection.is_handle:
         session.handles.discard(connection.id)
         asks.release_waiter(state, connection.id)
-        delivery.flush(state, session, now, is_return=False)
+        delivery.flush(state, session, now)
         return
     if session.endpoint is not connection:
         return
@@ -187,20 +199,27 @@ def leave(state: BrokerState, connection: Connection, now: int) -> None:
     _broadcast_left(state, session)
 
 
-def retire(state: BrokerState, session: Session, now: int, reason: str) -> None:
-    """Forget a session for good: its mail goes back to the senders as notices, its asks end with `reason`."""
+def retire(state: BrokerState, session: Session, now: int, reason: str, spare: Connection | None = None) -> None:
+    """Forget a session for good: its mail goes back to the senders as notices, its asks end with `reason`.
+
+    Its connections are ended, except `spare`, which may register again.
+    """
     asks.end_all_of(state, session, now, reason)
-    delivery.refuse_all(state, session, now, reason)
-    if session.endpoint is not None:
-        session.endpoint.session = None
-        state.close(session.endpoint.id)
-        session.endpoint = None
+    endings.refuse_all(state, session, now, reason)
+    endpoint, session.endpoint = session.endpoint, None
+    handles = [state.connections[number] for number in sorted(session.handles)]
+    for connection in [*handles, endpoint] if endpoint is not None else handles:
+        leave(state, connection, now)
+        if connection is not spare:
+            state.close(connection.id)
+    if endpoint is not None:
         _broadcast_left(state, session)
     set_name(state, session, None)
     state.sessions.pop(session.key, None)
     team = session.team
     if team is not None and not any(s.team and s.team.id == team.id for s in state.sessions.values()):
         state.teams.pop(team.id, None)
+        _relabel(state)
     state.record("retire", session.key)
 
 
@@ -259,17 +278,27 @@ def _follow_status(state: BrokerState, session: Session, now: int) -> None:
 
 
 def roster(state: BrokerState, connection: Connection, frame: Json, _now: int) -> None:
-    """Answer `list`: every connected session of the scope, the asker included, in order of registration."""
-    request_id = required_string(frame, "requestId")
+    """Answer `list`: every connected session of the scope, the asker included, in order of registration.
+
+    A roster that would not fit a frame is cut at its end.
+    """
+    request_id = required_id(frame, "requestId")
     me = connection.session
     if me is None or not me.owns(connection):
         state.close(connection.id)
         return
     shown = [s for s in state.sessions.values() if s.key.scope == me.key.scope and (s.is_connected or s is me)]
     shown.sort(key=lambda session: session.order)
-    rows = b",".join(describe(state, session, connection.view) for session in shown)
-    head = dump({"type": "sessions", "requestId": request_id})[:-1]
-    state.write_raw(connection.id, head + b',"sessions":[' + rows + b"]}")
+    head = dump({"type": "sessions", "requestId": request_id})[:-1] + b',"sessions":['
+    rows: list[bytes] = []
+    room = MAX_FRAME_BYTES - len(head) - 2
+    for session in shown:
+        row = describe(state, session, connection.view)
+        room -= len(row) + 1
+        if room < 0:
+            break
+        rows.append(row)
+    state.write_raw(connection.id, head + b",".join(rows) + b"]}")
 
 
 def describe(state: BrokerState, session: Session, view: str | None) -> bytes:

@@ -1,0 +1,148 @@
+"""`list`, `pending`, `inbox`, `name`, `progress`, `tasks`: what there is, and how far it is."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from intercom_mux.cli import text
+from intercom_mux.cli.caller import connected, json_option, print_json, team_option
+from intercom_mux.cli.complete import peer_names
+
+Json = dict[str, Any]
+
+
+@click.command("list")
+@click.option("--cwd", "only_here", is_flag=True, help="Only sessions in this directory.")
+@team_option
+@json_option
+def list_(only_here: bool, team: str | None, as_json: bool) -> None:
+    """List the connected sessions, yourself included, and the tasks in progress."""
+    with connected(team) as client:
+        sessions = client.sessions()
+        tasks = [] if as_json or only_here else client.tasks()
+    if only_here:
+        here = os.path.realpath(os.curdir)
+        sessions = [row for row in sessions if os.path.realpath(row["cwd"]) == here]
+    if as_json:
+        print_json(sessions)
+        return
+    rows = [("NAME", "ROLE", "TEAM", "STATUS", "MODEL", "CWD"), *map(_session_cells, sessions)]
+    lines = [text.table(rows, columns=text.width())]
+    if tasks:
+        lines += ["", text.table(map(text.task_cells, tasks), columns=text.width())]
+    text.emit("\n".join(lines))
+
+
+def _session_cells(row: Json) -> tuple[str, ...]:
+    name = (row["name"] or text.short(row["id"])) + (" (you)" if row["self"] else "")
+    facts = (row["role"], row["team"], row["status"], row["model"])
+    return (name, *(fact or "-" for fact in facts), _short_path(row["cwd"]))
+
+
+def _short_path(path: str) -> str:
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
+
+
+@click.command()
+@team_option
+@json_option
+def pending(team: str | None, as_json: bool) -> None:
+    """Show the asks that wait for your reply, and your own that are open."""
+    with connected(team) as client:
+        value = client.request("pending")
+        if as_json:
+            print_json(value)
+        else:
+            text.emit(text.pending(value, columns=text.width()))
+
+
+@click.command()
+@click.argument("words", metavar="[ID]", nargs=-1)
+@click.option("--peek", is_flag=True, help="Do not mark them as read.")
+@team_option
+@json_option
+def inbox(words: tuple[str, ...], peek: bool, team: str | None, as_json: bool) -> None:
+    """Show the messages that wait for you, oldest first, and mark them as read; with ID that one, read or not."""
+    from intercom_mux.errors import BrokerError, DeliveryError
+
+    if len(words) > 1:
+        raise click.UsageError("one ID, or none")
+    with connected(team, notes_waiting=False) as client:
+        letters = client.inbox(words[0] if words else None, peek=True)
+        if as_json:
+            print_json(letters)
+        else:
+            text.emit(text.letters(letters))
+        if peek:
+            return
+        try:
+            for letter in letters:
+                client.request("inbox", id=letter["id"])
+        except (OSError, DeliveryError) as error:
+            raise BrokerError(text.NOT_MARKED) from error
+
+
+@click.command()
+@click.argument("new", metavar="[NEW]", required=False)
+@json_option
+def name(new: str | None, as_json: bool) -> None:
+    """Show the name you have among the sessions, or take a new one."""
+    with connected(None) as client:
+        value = client.request("name", name=new)["name"] if new is not None else client.name
+        if as_json:
+            print_json({"name": value, "id": client.identity.session_id})
+        else:
+            text.emit(value)
+
+
+@click.command()
+@click.argument("words", metavar="TASK", nargs=-1)
+@click.option("--percent", type=click.IntRange(0, 100), help="How much is done; 100 ends the task.")
+@click.option("--state", type=click.Choice(text.TASK_STATES), help="What it is in.")
+@click.option("--note", metavar="TEXT", help="What happens just now.")
+@click.option("--title", metavar="TEXT", help="What it is about.")
+@click.option("--owner", metavar="NAME", shell_complete=peer_names, help="Who works on it; you, unless said.")
+@team_option
+@json_option
+def progress(
+    words: tuple[str, ...],
+    percent: int | None,
+    state: str | None,
+    note: str | None,
+    title: str | None,
+    owner: str | None,
+    team: str | None,
+    as_json: bool,
+) -> None:
+    """Create or change a task of the team, by an id of your choice; what is not given stays as it is."""
+    if len(words) != 1:
+        raise click.UsageError("give one TASK id, in quotes if it has blanks")
+    changes = {"percent": percent, "state": state, "note": note, "title": title, "owner": owner}
+    with connected(team) as client:
+        if client.identity.is_shell:
+            changes["team"] = client.identity.team
+        task = client.progress(words[0], **changes)
+        if as_json:
+            print_json(task)
+        else:
+            text.emit(text.task(task))
+
+
+@click.command()
+@team_option
+@json_option
+def tasks(team: str | None, as_json: bool) -> None:
+    """Show the tasks of the team, and how far each is."""
+    with connected(team) as client:
+        rows = client.tasks()
+        if as_json:
+            print_json(rows)
+        elif rows:
+            head = ("TASK", "DONE", "STATE", "OWNER", "ABOUT")
+            text.emit(text.table([head, *map(text.task_cells, rows)], columns=text.width()))
+        else:
+            text.emit("no tasks")

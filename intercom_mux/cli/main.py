@@ -1,0 +1,77 @@
+"""`intercom-mux`: the click group, which alone defines the command line.
+
+Command modules import nothing but click when they are imported; what they need, their commands import when they run.
+"""
+
+from __future__ import annotations
+
+import click
+
+from intercom_mux import __version__
+from intercom_mux.cli import ask, broker, complete, layouts, look, talk, teams, text
+
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
+    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel),
+    "Looking": (look.list_, look.pending, look.inbox, look.tasks, look.progress, look.name),
+    "Layouts": (layouts.layouts, layouts.validate, layouts.init),
+    "Plumbing": (broker.broker, complete.completion),
+}
+
+
+class Sections(click.Group):
+    """A group whose help lists its commands by what they are for."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list per section."""
+        del ctx
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                limit = formatter.width - 6 - max(len(name) for name in self.commands)
+                formatter.write_dl([(command.name or "", command.get_short_help_str(limit)) for command in commands])
+
+
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="intercom-mux", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Bring up a team of coding agents from one file, and let them talk.
+
+    \b
+    intercom-mux up planner-worker
+    intercom-mux ask worker-1 "Which tests cover the parser?"
+    intercom-mux down
+    """
+
+
+for _commands in SECTIONS.values():
+    for _command in _commands:
+        cli.add_command(_command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line through click and return its exit code; usage errors are shown here.
+
+    Raises:
+        IntercomError: What the command raises.
+        KeyboardInterrupt: The user pressed Ctrl-C.
+    """
+    try:
+        code = cli.main(arguments, "intercom-mux", complete_var=complete.COMPLETE_VARIABLE, standalone_mode=False)
+    except click.ClickException as error:
+        _show(error, arguments)
+        return error.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0
+
+
+def _show(error: click.ClickException, arguments: list[str]) -> None:
+    if text.wants_json(arguments):
+        from intercom_mux.cli.caller import print_json
+
+        print_json({"error": {"code": "E_USAGE", "message": error.format_message()}})
+        return
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        text.note(error.ctx.get_usage())
+    hint = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else None
+    text.note(text.problem(error.format_message(), hint))

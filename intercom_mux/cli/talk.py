@@ -1,0 +1,201 @@
+"""`send`, `reply`, `cancel`: saying something without waiting for anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intercom_mux.cli import text
+from intercom_mux.cli.caller import connected, json_option, names_of, peers_of_team, print_json, team_option
+from intercom_mux.cli.complete import peer_names, role_names
+from intercom_mux.cli.compose import attachment_options, read_attachments, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from intercom_mux.client.blocking import Client
+    from intercom_mux.errors import IntercomError
+
+Json = dict[str, Any]
+
+message_id_option = click.option(
+    "--message-id", metavar="ID", help="Use this id: repeating the call with it delivers once."
+)
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments and options that say to whom."""
+    for option in (
+        click.option("--role", metavar="ROLE", shell_complete=role_names, help="To every peer of my team with a role."),
+        click.option("--all", "everyone", is_flag=True, help="To every other peer of my team."),
+        click.option("--to", "targets", metavar="NAME", multiple=True, shell_complete=peer_names, help="To this one."),
+        click.argument("words", metavar="[TO] [TEXT]", nargs=-1, shell_complete=peer_names),
+    ):
+        command = option(command)
+    return command
+
+
+def split_words(
+    words: Sequence[str], targets: Sequence[str], *, is_broadcast: bool, has_file: bool
+) -> tuple[list[str], str | None]:
+    """Return the targets and the word that is the text: TO comes first unless an option says to whom.
+
+    Raises:
+        click.UsageError: Somebody is missing, or words are left over.
+    """
+    if targets and is_broadcast:
+        raise click.UsageError("--to cannot be combined with --all or --role")
+    to, rest = list(targets), list(words)
+    if not to and not is_broadcast:
+        if not rest:
+            raise click.UsageError("to whom? give a name, --to NAME, --role ROLE or --all")
+        to = [rest.pop(0)]
+    if len(rest) > (0 if has_file else 1):
+        raise click.UsageError(f"too many words: put the text in quotes ({' '.join(rest)[:40]!r})")
+    return list(dict.fromkeys(to)), rest[0] if rest else None
+
+
+def resolve_targets(client: Client, targets: Sequence[str], role: str | None, *, everyone: bool) -> dict[str, str]:
+    """Return address → shown name of those a call is for.
+
+    Raises:
+        TeamError: `--all` or `--role` reaches nobody.
+    """
+    if everyone or role is not None:
+        return names_of(peers_of_team(client, role))
+    return {target: target for target in targets}
+
+
+@click.command()
+@target_options
+@attachment_options
+@message_id_option
+@team_option
+@json_option
+def send(
+    words: tuple[str, ...],
+    targets: tuple[str, ...],
+    everyone: bool,
+    role: str | None,
+    source: str | None,
+    files: tuple[str, ...],
+    snippets: tuple[str, ...],
+    contexts: tuple[str, ...],
+    message_id: str | None,
+    team: str | None,
+    as_json: bool,
+) -> None:
+    """Send TEXT to a session, without waiting for an answer.
+
+    TEXT is an argument, `-` for stdin, or --file. TO is a name, an id or its start, or TEAM/NAME; see
+    `intercom-mux list`. With several targets each one's outcome is told, and the exit code is 6 if any was refused.
+    """
+    to, word = split_words(words, targets, is_broadcast=everyone or role is not None, has_file=source is not None)
+    body = read_text(word, source)
+    attachments = read_attachments(files, snippets, contexts, body)
+    with connected(team) as client:
+        addresses = resolve_targets(client, to, role, everyone=everyone)
+        if len(addresses) == 1:
+            answer = client.send(next(iter(addresses)), body, attachments=attachments, message_id=message_id)
+            if as_json:
+                print_json(_sent_facts(answer))
+            else:
+                text.emit(text.sent(answer))
+            return
+        if message_id is not None:
+            raise click.UsageError("--message-id is for a single target")
+        outcomes = {name: _try_send(client, address, body, attachments) for address, name in addresses.items()}
+    finish_broadcast(outcomes, as_json=as_json)
+
+
+def _try_send(client: Client, address: str, body: str, attachments: list[Json]) -> Json | IntercomError:
+    from intercom_mux.errors import DeliveryError
+
+    try:
+        return client.send(address, body, attachments=attachments)
+    except DeliveryError as error:
+        return error
+
+
+def _sent_facts(answer: Json) -> Json:
+    return {key: answer.get(key) for key in ("messageId", "to", "delivery", "status")}
+
+
+def finish_broadcast(outcomes: dict[str, Json | IntercomError], *, as_json: bool) -> None:
+    """Tell each target's outcome and exit with the gravest code: what was refused before what only lasts."""
+    from intercom_mux.errors import IntercomError
+
+    if as_json:
+        rows = [
+            {"target": name, **(outcome.to_json() if isinstance(outcome, IntercomError) else _sent_facts(outcome))}
+            for name, outcome in outcomes.items()
+        ]
+        print_json(rows)
+    else:
+        for name, outcome in outcomes.items():
+            if isinstance(outcome, IntercomError):
+                text.note(text.problem(f"{name}: {outcome.message}", outcome.hint))
+            else:
+                text.emit(text.sent(outcome))
+    exit_with([outcome for outcome in outcomes.values() if isinstance(outcome, IntercomError)])
+
+
+def exit_with(errors: Sequence[IntercomError]) -> None:
+    """End the command with the gravest of the errors' exit codes, or return when there are none.
+
+    Refused (6) comes before out of time (7), and that before still open (10).
+    """
+    if errors:
+        click.get_current_context().exit(min(error.exit_code for error in errors))
+
+
+@click.command()
+@click.argument("words", metavar="[TEXT]", nargs=-1)
+@click.option("--to", metavar="WHOM", help="Answer this ask: its id, or who asked.")
+@attachment_options
+@message_id_option
+@team_option
+@json_option
+def reply(
+    words: tuple[str, ...],
+    to: str | None,
+    source: str | None,
+    files: tuple[str, ...],
+    snippets: tuple[str, ...],
+    contexts: tuple[str, ...],
+    message_id: str | None,
+    team: str | None,
+    as_json: bool,
+) -> None:
+    """Answer the ask you are at, or the only pending one; --to picks one of several.
+
+    TEXT is an argument, `-` for stdin, or --file. An ask that is over gets the text as an ordinary message.
+    """
+    if len(words) > 1:
+        raise click.UsageError(f"too many words: put the text in quotes ({' '.join(words)[:40]!r})")
+    body = read_text(words[0] if words else None, source)
+    attachments = read_attachments(files, snippets, contexts, body)
+    with connected(team) as client:
+        answer = client.reply(body, to=to, attachments=attachments, message_id=message_id)
+        if as_json:
+            print_json(answer)
+        else:
+            text.emit(text.replied(answer))
+
+
+@click.command()
+@click.argument("message_id", metavar="ID")
+@team_option
+@json_option
+def cancel(message_id: str, team: str | None, as_json: bool) -> None:
+    """Withdraw a message or an ask of yours, by its id; what an agent has begun is not undone."""
+    with connected(team) as client:
+        asks = client.request("pending")["from_me"]
+        known = [row["id"] for row in asks if row["id"].startswith(message_id)]
+        whole_id = known[0] if len(known) == 1 else message_id
+        client.cancel(whole_id)
+        if as_json:
+            print_json({"cancelled": whole_id})
+        else:
+            text.emit(f"cancelled {text.short(whole_id)}")

@@ -1,0 +1,178 @@
+"""How teams are shown: the plan, progress while coming up, the summary, the overview, the end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+from intercom_mux.cli.text import one_line, plural, span, table, task_cells, width
+from intercom_mux.team.multiplexer import attach_argv
+
+if TYPE_CHECKING:
+    from intercom_mux.team.plan import TeamPlan
+    from intercom_mux.team.state import TeamState
+
+Json = dict[str, Any]
+
+_SHOWN_ARGV = 160
+
+
+def json_text(value: object) -> str:
+    """Return `value` as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def dry_run(plan: TeamPlan) -> str:
+    """Return what `up` would start, command lines included."""
+    lines = [f"{plan.name}: {plural(len(plan.peers), 'peer', 'peers')} in {plan.project}, arranged {plan.arrange}"]
+    lines.append(f"  tmux socket {plan.socket}")
+    for peer in plan.peers:
+        command = one_line(shlex.join(peer.argv))
+        shown = command if len(command) <= _SHOWN_ARGV else f"{command[:_SHOWN_ARGV]}…"
+        reference = ", a reference" if peer.is_reference else ""
+        lines.append(f"  {peer.name} ({peer.role}, {peer.profile}{reference}) in {peer.cwd}")
+        lines.append(f"    {shown}")
+    lines += [f"note: {notice}" for notice in plan.notices]
+    return "\n".join(lines)
+
+
+class Progress:
+    """One line on stderr that says what `up` is doing, on a terminal only. A context manager; it cleans up."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._waiting: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._paint("")
+
+    def show(self, event: Json) -> None:
+        """Take one event of the team daemon."""
+        if event["event"] == "plan":
+            self._waiting = list(event["missing"])
+            self._paint(f"starting {', '.join(self._waiting)} …" if self._waiting else "")
+        elif event.get("peer") in self._waiting:
+            self._waiting.remove(event["peer"])
+            self._paint(f"waiting for {', '.join(self._waiting)} …" if self._waiting else "")
+
+    def _paint(self, text: str) -> None:
+        if self._is_terminal:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+
+def summarise(plan: TeamPlan, state: TeamState, difference: Json, statuses: dict[str, str]) -> Json:
+    """Return what `up --json` prints."""
+    roles = {peer.name: peer for peer in plan.peers}
+    return {
+        "team": state.name,
+        "id": state.id,
+        "project": str(state.project),
+        "socket": str(state.socket),
+        "attach": shlex.join(attach_argv(state)),
+        "started": difference.get("missing", []),
+        "running": difference.get("running", []),
+        "drifted": difference.get("drifted", []),
+        "extra": difference.get("extra", []),
+        "notices": list(plan.notices),
+        "peers": [
+            {
+                "name": peer.name,
+                "role": peer.role,
+                "agent": peer.agent,
+                "cwd": str(peer.cwd),
+                "session": peer.session_id,
+                "surface": peer.surface,
+                "pid": peer.pid,
+                "state": statuses.get(peer.name, "running"),
+                "is_reference": peer.name in roles and roles[peer.name].is_reference,
+                "attach": shlex.join(attach_argv(state, peer.surface)),
+            }
+            for peer in state.peers.values()
+        ],
+    }
+
+
+def summary(value: Json) -> str:
+    """Return what `up` prints: who is there, how to watch each, and what to do next."""
+    started, running = value["started"], value["running"]
+    if not started:
+        head = f"{value['team']} is up already: {plural(len(running), 'peer runs', 'peers run')}"
+    else:
+        more = f", {len(running)} ran already" if running else ""
+        head = f"{value['team']} is up: {plural(len(started), 'peer', 'peers')} started{more}"
+    rows = [(peer["name"], peer["role"], peer["agent"], peer["state"], peer["attach"]) for peer in value["peers"]]
+    lines = [f"note: {notice}" for notice in value["notices"]]
+    lines += [head, table(rows, indent="  ")]
+    if value["drifted"]:
+        names = ", ".join(value["drifted"])
+        lines.append(f"changed since it was started, left as it runs: {names} (`down` and `up` apply it)")
+    if value["extra"]:
+        lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
+    talk = next((peer["name"] for peer in reversed(value["peers"])), "NAME")
+    lines += [
+        f"watch  {value['attach']}",
+        f'talk   intercom-mux ask {talk} "…"',
+        "stop   intercom-mux down",
+    ]
+    return "\n".join(lines)
+
+
+def ended(row: Json) -> str:
+    """Return what `down` prints for one team."""
+    if row.get("detached"):
+        return f"{row['team']}: going down, this pane included; its log is {row['log']}"
+    lines = [f"{row['team']} is down: {plural(row['ended'], 'process', 'processes')} ended, none left"]
+    lines += [f"  left alone: {s['pid']} {s['command'][:80]} ({s['why']})" for s in row["spared"]]
+    return "\n".join(lines)
+
+
+def overview(seen: Json) -> str:
+    """Return what `status` prints."""
+    lines = [_session_line(seen["session"]), _broker_line(seen["broker"])]
+    team = seen["team"]
+    if team is None:
+        lines.append("team     none is running; start one with `intercom-mux up`")
+    else:
+        watched = f"daemon {team['daemon']}" if team["daemon"] else "DAEMON GONE: run `intercom-mux up` again"
+        lines.append(f"team     {team['name']} in {team['project']} · {watched}")
+        rows = [
+            (peer["name"], peer["role"], peer["agent"], peer["status"] or "unknown", _age(peer["age_s"]), peer["cwd"])
+            for peer in team["peers"]
+        ]
+        lines.append(table(rows, columns=width(), indent="  "))
+    if seen["tasks"]:
+        lines += ["tasks", table([task_cells(row) for row in seen["tasks"]], columns=width(), indent="  ")]
+    pending = seen["pending"]
+    if pending and (pending["to_me"] or pending["from_me"]):
+        to_me, from_me = len(pending["to_me"]), len(pending["from_me"])
+        lines.append(f"asks     {to_me} to you, {from_me} of yours (`intercom-mux pending`)")
+    return "\n".join(lines)
+
+
+def _age(seconds: int | None) -> str:
+    return span(seconds) if seconds is not None else ""
+
+
+def _session_line(session: Json | None) -> str:
+    if session is None:
+        return "you      not connected"
+    waiting = f", {plural(session['waiting'], 'message waits', 'messages wait')}" if session["waiting"] else ""
+    return f"you      {session['name']} ({session['id']}){waiting}"
+
+
+def _broker_line(broker: Json | None) -> str:
+    if broker is None:
+        return "broker   not running; it starts by itself when it is needed"
+    facts = [
+        f"pid {broker['pid']}",
+        f"up {span(broker['uptime_s'])}",
+        plural(broker["sessions"], "session", "sessions"),
+        plural(broker["waiting_messages"], "message waits", "messages wait"),
+    ]
+    return f"broker   {' · '.join(facts)} · {broker['socket']}"

@@ -1,0 +1,213 @@
+"""`up`, `down`, `status`, `attach`, `logs`: commands about whole teams."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intercom_mux.cli.complete import layout_names, team_names
+from intercom_mux.cli.layouts import variables_option
+
+if TYPE_CHECKING:
+    from intercom_mux.team.daemon_process import SpareDaemon
+    from intercom_mux.team.plan import TeamPlan
+    from intercom_mux.team.state import TeamState
+
+Json = dict[str, Any]
+
+_TEAM = click.option("--team", metavar="NAME", shell_complete=team_names, help="The team: its name, NAME@DIR, or id.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@click.argument("layout", required=False, shell_complete=layout_names)
+@click.option("--agent", metavar="NAME", help="Use this agent for every peer that is one; `demo` needs nothing.")
+@variables_option
+@click.option("--attach", is_flag=True, help="Watch the team in this terminal once it is up.")
+@click.option("--dry-run", is_flag=True, help="Print what would be started, and start nothing.")
+@click.option("--no-wait", is_flag=True, help="Return when every program lives, without waiting until it is ready.")
+@_JSON
+def up(
+    layout: str | None,
+    agent: str | None,
+    variables: dict[str, str],
+    attach: bool,
+    dry_run: bool,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Bring up the team of LAYOUT: a file, or a name known to `intercom-mux layouts`.
+
+    What runs already stays as it is; what is missing is started.
+    """
+    from intercom_mux.cli import team_text
+    from intercom_mux.team.daemon_process import SpareDaemon
+
+    if dry_run:
+        plan = _plan(layout, agent, variables)
+        click.echo(team_text.json_text(plan.to_json()) if as_json else team_text.dry_run(plan))
+        return
+    with SpareDaemon() as spare:
+        plan = _plan(layout, agent, variables)
+        state, summary = _bring_up(plan, spare, layout or plan.name, wait_ready=not no_wait, is_quiet=as_json)
+    click.echo(team_text.json_text(summary) if as_json else team_text.summary(summary))
+    if attach:
+        _attach(state, None)
+
+
+def _plan(layout: str | None, agent: str | None, variables: dict[str, str]) -> TeamPlan:
+    from intercom_mux.layout.find import find_layout
+    from intercom_mux.layout.load import load_layout
+    from intercom_mux.team.plan import make_plan
+
+    found = find_layout(layout, Path.cwd())
+    loaded = load_layout(found, variables=variables, environ=os.environ)
+    return make_plan(loaded, agent=agent)
+
+
+def _bring_up(
+    plan: TeamPlan, spare: SpareDaemon, shown: str, *, wait_ready: bool, is_quiet: bool
+) -> tuple[TeamState, Json]:
+    from intercom_mux.cli import team_text
+    from intercom_mux.errors import TeamError
+    from intercom_mux.team import state as team_states
+    from intercom_mux.team.up import up as bring_up
+
+    difference: Json = {}
+    statuses: dict[str, str] = {}
+
+    def on_event(event: Json) -> None:
+        if event["event"] == "plan":
+            difference.update(event)
+        elif "peer" in event:
+            statuses[event["peer"]] = event["event"]
+        if not is_quiet:
+            progress.show(event)
+
+    def on_wait(text: str) -> None:
+        click.echo(text, err=True)
+
+    with team_text.Progress() as progress:
+        bring_up(plan, spare, on_event, action=f"up {shown}", wait_ready=wait_ready, on_wait=on_wait)
+    state = team_states.load(plan.id)
+    if state is None:
+        raise TeamError(f"team {plan.name} was taken down while it came up")
+    return state, team_text.summarise(plan, state, difference, statuses)
+
+
+@click.command()
+@_TEAM
+@click.option("--all", "everything", is_flag=True, help="End every team.")
+@click.option("--grace", "grace_s", type=float, default=3.0, show_default=True, help="Seconds between TERM and KILL.")
+@click.option("--after", type=int, hidden=True, help="Begin when this parent process has ended.")
+@_JSON
+def down(team: str | None, everything: bool, grace_s: float, after: int | None, as_json: bool) -> None:
+    """End a team: its panes, its processes and everything they started. Nothing of it is left running."""
+    from intercom_mux.cli import team_text
+    from intercom_mux.errors import TeamError
+    from intercom_mux.team import down as teardown
+    from intercom_mux.team import state as team_states
+
+    if after is not None:
+        teardown.wait_for_end_of(after)
+    teams: list[TeamState]
+    if everything:
+        teams = team_states.all_teams()
+    else:
+        try:
+            teams = [_select(team)]
+        except TeamError as error:
+            if error.code != "E_NO_TEAM" or team is not None:
+                raise
+            teams = []
+    if not teams:
+        click.echo(team_text.json_text([]) if as_json else "nothing runs")
+        return
+    rows = []
+    for state in teams:
+        if teardown.is_inside(state):
+            log = teardown.down_detached(state, grace_s)
+            rows.append({"team": state.name, "detached": True, "log": str(log)})
+            continue
+        ended = teardown.down(state, grace_s=grace_s, on_wait=lambda text: click.echo(text, err=True))
+        spared = [{"pid": s.proc.pid, "command": s.proc.command, "why": s.reason} for s in ended.spared]
+        rows.append({"team": ended.team, "ended": ended.ended, "spared": spared})
+    click.echo(team_text.json_text(rows) if as_json else "\n".join(map(team_text.ended, rows)))
+
+
+def _select(team: str | None) -> TeamState:
+    """Return the team that a command without more words means."""
+    from intercom_mux.client import identity as identities
+    from intercom_mux.team.state import select_team
+
+    pane = identities.of_pane()
+    return select_team(team, pane.team if pane else None, Path.cwd())
+
+
+@click.command()
+@_TEAM
+@_JSON
+def status(team: str | None, as_json: bool) -> None:
+    """Show this session, the broker, and the team: peers with live status, tasks, waiting asks."""
+    from intercom_mux.cli import team_text
+    from intercom_mux.team import overview
+
+    seen = overview.look(team, Path.cwd())
+    click.echo(team_text.json_text(seen) if as_json else team_text.overview(seen))
+
+
+@click.command()
+@click.argument("peer", required=False)
+@_TEAM
+def attach(peer: str | None, team: str | None) -> None:
+    """Watch a team in this terminal, at PEER's pane if given. Detach with Ctrl-B d."""
+    state = _select(team)
+    surface = _surface(state, peer) if peer else None
+    _attach(state, surface)
+
+
+def _surface(state: TeamState, peer: str) -> str:
+    from intercom_mux.errors import TeamError
+
+    known = state.peers.get(peer)
+    if known is None or known.surface is None:
+        names = ", ".join(sorted(state.peers))
+        raise TeamError(f'team {state.name} has no peer "{peer}"', code="E_NO_PEER", hint=f"known: {names}")
+    return known.surface
+
+
+def _attach(state: TeamState, surface: str | None) -> None:
+    from intercom_mux.team.multiplexer import attach_argv
+
+    argv = attach_argv(state, surface)
+    environment = {k: v for k, v in os.environ.items() if k not in {"TMUX", "TMUX_PANE"}}
+    sys.stdout.flush()
+    os.execvpe(argv[0], argv, environment)  # noqa: S606 - an argv list, no shell
+
+
+@click.command()
+@click.argument("peer", required=False)
+@_TEAM
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what comes.")
+@click.option("-n", "--lines", default=200, show_default=True, help="Lines to begin with.")
+@click.option("--raw", is_flag=True, help="Print the recorded bytes, escape sequences included.")
+@click.option("--daemon", is_flag=True, help="Print the team daemon's own log instead of a peer's.")
+def logs(peer: str | None, team: str | None, follow: bool, lines: int, raw: bool, daemon: bool) -> None:
+    """Print what PEER's program has printed since it was started."""
+    from intercom_mux import paths
+    from intercom_mux.cli import log_text
+
+    state = _select(team)
+    directory = paths.team_state_dir(state.id)
+    if daemon:
+        file = directory / "daemon.log"
+    elif peer is None:
+        raise click.UsageError(f"name a peer: {', '.join(sorted(state.peers))}")
+    else:
+        _surface(state, peer)
+        file = directory / "logs" / f"{peer}.log"
+    log_text.print_log(file, lines=lines, follow=follow, raw=raw)

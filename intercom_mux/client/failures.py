@@ -1,0 +1,63 @@
+"""How messages and asks fail, as errors with their next step. Pure; the fast path and the client say the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intercom_mux.errors import AskTicket, AskTimeout, DeliveryError
+
+Json = dict[str, Any]
+
+
+def refusal(frame: Json, to: str = "") -> DeliveryError:
+    """Return the error that a `delivery_failed` frame stands for; `to` is the address that was written to."""
+    return refused(frame["reason"], frame.get("code", "E_DELIVERY"), frame.get("names"), to)
+
+
+def refused(reason: str, code: str, names: list[str] | None, to: str = "") -> DeliveryError:
+    """Return the error for what the broker refused; `names` are those that exist."""
+    hint = None
+    if code == "E_TARGET_NOT_FOUND" and to:
+        reason = f'{reason}: "{to}"'
+    if names:
+        import difflib
+
+        close = difflib.get_close_matches(to, names, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        hint += f"known: {', '.join(names)}"
+    elif code == "E_TARGET_NOT_FOUND":
+        hint = "nobody else is connected: `intercom-mux up` starts a team"
+    return DeliveryError(reason, code=code, hint=hint, **({"names": names} if names is not None else {}))
+
+
+def unknown_outcome(message_id: str) -> DeliveryError:
+    """Return the error for a message that was written to a broker which never answered."""
+    return DeliveryError(
+        f"the broker was lost before it answered for message {message_id[:8]}",
+        code="E_OUTCOME_UNKNOWN",
+        hint="see `intercom-mux broker status`; the message may or may not have been accepted",
+        message_id=message_id,
+    )
+
+
+def timed_out(target: str, timeout_s: float, ask_id: str) -> AskTimeout:
+    """Return the error for an ask that found no reply in time and was withdrawn."""
+    return AskTimeout(
+        f'no reply from "{target}" within {timeout_s:g} s; the ask is withdrawn',
+        hint="give it longer with --timeout, or use `ask --async` and `result`",
+        ask_id=ask_id,
+    )
+
+
+def ticket(target: str, ask_id: str) -> AskTicket:
+    """Return the error for an ask that goes on without its caller."""
+    return AskTicket(
+        f'no reply from "{target}" yet; the ask goes on as ticket {ask_id[:8]}',
+        hint=f"fetch the reply later: intercom-mux result {ask_id[:8]}",
+        ask_id=ask_id,
+    )
+
+
+def ended(target: str, reason: str, ask_id: str) -> DeliveryError:
+    """Return the error for an ask that the broker ended without a reply."""
+    return DeliveryError(f'the ask to "{target}" ended: {reason}', code="E_ASK_ENDED", ask_id=ask_id)

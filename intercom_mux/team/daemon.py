@@ -1,0 +1,219 @@
+"""The team daemon: one per team, the only one that opens surfaces, delivers messages and tells status.
+
+Started by `up`, which hands it a plan over the control socket; ended by `down`. If it dies, messages wait at the
+broker, panes run on, and the next `up` brings it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import logging.handlers
+import os
+import shutil
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from intercom_mux import paths
+from intercom_mux.broker import lifecycle
+from intercom_mux.client.aio import read_frame
+from intercom_mux.errors import IntercomError, TeamError
+from intercom_mux.team import state as team_states
+from intercom_mux.team.bring_up import bring_up, new_state
+from intercom_mux.team.control import control_socket, failed
+from intercom_mux.team.plan import TeamPlan
+from intercom_mux.team.running import RunningTeam
+from intercom_mux.team.typing_log import TypingLog
+from intercom_mux.wire.frames import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from intercom_mux.team.state import TeamState
+
+Json = dict[str, Any]
+log = logging.getLogger("intercom_mux.team")
+
+LOOK_BUSY_S = 0.1
+LOOK_QUIET_S = 0.5
+ORPHAN_S = 30.0
+"""How long a daemon without a team waits for its first plan."""
+PREDECESSOR_END_S = 5.0
+"""How long an earlier daemon of the team may take to end."""
+
+
+class Daemon:
+    """Serves one team's control socket and keeps looking at the team."""
+
+    def __init__(self, team_id: str) -> None:
+        self.team_id = team_id
+        self.running: RunningTeam | None = None
+        self._typing_log = TypingLog(paths.private_dir(paths.team_state_dir(team_id)) / "typing.log")
+        self._is_applying = asyncio.Lock()
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until stopped; a team that was left by another daemon is taken over first."""
+        paths.private_dir(paths.runtime_dir())
+        path = paths.socket_path(paths.private_dir(paths.team_runtime_dir(self.team_id)) / "control.sock")
+        path.unlink(missing_ok=True)
+        left = team_states.load(self.team_id)
+        if left is not None:
+            await self._take_over(left)
+        server = await asyncio.start_unix_server(self._serve, str(path))
+        path.chmod(0o600)
+        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._leave_if_unused())]
+        try:
+            await self._stopped.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            server.close()
+            path.unlink(missing_ok=True)
+            if self.running is not None:
+                await self.running.stop()
+            self._typing_log.close()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopped.set()
+
+    async def _begin(self, plan: TeamPlan) -> RunningTeam:
+        """Begin a team of which nothing runs; the logs of an earlier life go."""
+        shutil.rmtree(paths.team_state_dir(plan.id) / "logs", ignore_errors=True)
+        return await self._take_over(new_state(plan))
+
+    async def _take_over(self, state: TeamState) -> RunningTeam:
+        broker = await asyncio.to_thread(lifecycle.ensure_running)
+        self.running = RunningTeam(state, broker, self._typing_log)
+        return self.running
+
+    async def _watch(self) -> None:
+        while True:
+            is_busy = self.running is not None and self.running.is_busy
+            await asyncio.sleep(LOOK_BUSY_S if is_busy else LOOK_QUIET_S)
+            if self.running is not None:
+                try:
+                    await self.running.look()
+                except (IntercomError, OSError) as error:
+                    log.warning("cannot look at the team: %s", error)
+
+    async def _leave_if_unused(self) -> None:
+        await asyncio.sleep(ORPHAN_S)
+        if self.running is None:
+            log.info("no plan came; leaving")
+            self.stop()
+
+    # -- control -------------------------------------------------------------------------------------------------
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def emit(frame: Json) -> None:
+            if not writer.is_closing():
+                writer.write(encode(frame))
+
+        try:
+            await self._answer(await read_frame(reader), emit)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        except IntercomError as error:
+            emit(failed(error))
+        except Exception:
+            log.exception("a request failed")
+            text = f"the team daemon failed; see {paths.team_state_dir(self.team_id) / 'daemon.log'}"
+            emit(failed(TeamError(text, code="E_INTERNAL")))
+        finally:
+            writer.close()
+
+    async def _answer(self, request: Json, emit: Callable[[Json], None]) -> None:
+        match request["type"]:
+            case "apply":
+                await self._apply(TeamPlan.from_json(request["plan"]), emit, wait_ready=request["wait"])
+            case "stop":
+                self.stop()
+            case "ping":
+                pass
+            case other:
+                raise IntercomError(f"unknown request {other!r}")
+        emit({"type": "done"})
+
+    async def _apply(self, plan: TeamPlan, emit: Callable[[Json], None], *, wait_ready: bool) -> None:
+        if plan.id != self.team_id:
+            raise TeamError(f"this is the daemon of team {self.team_id}, not of {plan.id}", code="E_DAEMON")
+        async with self._is_applying:
+            running = self.running or await self._begin(plan)
+            try:
+                await bring_up(running, plan, emit, wait_ready=wait_ready)
+            finally:
+                if not running.state.peers:
+                    await self._dissolve(running)
+
+    async def _dissolve(self, running: RunningTeam) -> None:
+        """Leave nothing of a team whose start was taken back, ourselves included."""
+        self.running = None
+        await running.stop()
+        team_states.remove(self.team_id)
+        shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
+        self.stop()
+
+
+def main() -> None:
+    """Be the daemon of the team named on standard input; without a name leave.
+
+    At most one runs per team; an ending one is waited for.
+    """
+    # Imported while the command that started us still reads its layout.
+    import intercom_mux.mux.tmux  # noqa: F401
+
+    team_id = sys.stdin.readline().strip()
+    if not team_id:
+        return
+    os.umask(0o077)
+    directory = paths.private_dir(paths.team_state_dir(team_id))
+    with (directory / "daemon.log").open("ab") as errors:
+        os.dup2(errors.fileno(), sys.stderr.fileno())
+    logging.raiseExceptions = False
+    handler = logging.handlers.RotatingFileHandler(directory / "daemon.log", maxBytes=1_000_000, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    with (directory / "daemon.lock").open("w") as lock:
+        if not _lock_in_time(lock.fileno()):
+            log.error("another daemon of this team does not end")
+            return
+        try:
+            asyncio.run(_run(team_id))
+        except Exception:
+            log.exception("the daemon failed")
+            raise
+
+
+def _lock_in_time(descriptor: int) -> bool:
+    deadline = time.monotonic() + PREDECESSOR_END_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+async def _run(team_id: str) -> None:
+    daemon = Daemon(team_id)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, daemon.stop)
+    log.info("daemon of %s listens on %s", team_id, control_socket(team_id))
+    await daemon.run()
+    log.info("daemon stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""`down`: end a team and everything it started, and nothing else; verified.
+
+Works from any terminal, with or without the daemon and the multiplexer's server, and any number of times. Order:
+disarm the daemon, snapshot the processes, close our multiplexer server (its panes hear HUP), TERM, grace, KILL,
+verify, tell the broker, remove what is left on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from intercom_mux import paths
+from intercom_mux.errors import IntercomError, TeamError, TeardownError
+from intercom_mux.team import control, processes
+from intercom_mux.team import state as team_states
+from intercom_mux.team.lock import team_lock
+from intercom_mux.team.multiplexer import multiplexer_of
+from intercom_mux.team.retire import retire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from intercom_mux.mux.base import Multiplexer
+    from intercom_mux.team.proc import Proc
+    from intercom_mux.team.processes import Spared
+    from intercom_mux.team.state import TeamState
+
+GRACE_S = 3.0
+DAEMON_END_S = 5.0
+PARENT_END_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What `down` did: processes ended, and those found and left alone, each with why."""
+
+    team: str
+    ended: int
+    spared: tuple[Spared, ...]
+
+
+def down(
+    team: TeamState,
+    *,
+    grace_s: float = GRACE_S,
+    on_step: Callable[[str], None] = lambda _: None,
+    on_wait: Callable[[str], None] | None = None,
+) -> Ended:
+    """End `team`: on return none of its processes lives, and its sockets, identities and state are gone.
+
+    Its logs stay until the next `up`.
+
+    Raises:
+        TeardownError: Some processes survived KILL; they are named, and the state is kept for another try.
+    """
+    directory = paths.team_state_dir(team.id)
+    with team_lock(directory, f"down {team.name}", on_wait):
+        # Whoever held the lock before us may have changed it.
+        team = team_states.load(team.id) or team
+        on_step("stopping the team daemon")
+        _stop_daemon(team)
+        on_step("ending processes")
+        doomed, spared, survivors = _end_processes(team, grace_s)
+        if survivors:
+            raise TeardownError(
+                f"{len(survivors)} of {doomed} processes of {team.name} survived: {', '.join(map(str, survivors))}",
+                hint="look at them with ps; then run `intercom-mux down` again",
+                survivors=[{"pid": proc.pid, "command": proc.command} for proc in survivors],
+            )
+        on_step("telling the broker")
+        retire(team, list(team.peers.values()), f"team {team.name} has gone down")
+        shutil.rmtree(paths.team_runtime_dir(team.id), ignore_errors=True)
+        (directory / "typing.log").unlink(missing_ok=True)
+        team_states.remove(team.id)
+    return Ended(team.name, doomed, spared)
+
+
+def _stop_daemon(team: TeamState) -> None:
+    """Have the daemon leave, so that nothing starts anew; a dead or stuck one is no obstacle."""
+    deadline = time.monotonic() + DAEMON_END_S
+    try:
+        for _ in control.request(team.id, {"type": "stop"}, timeout_s=DAEMON_END_S):
+            pass
+    except (ConnectionError, TeamError):
+        pass
+    daemon = team.daemon
+    if daemon is None:
+        return
+    while processes.is_alive(daemon) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if processes.is_alive(daemon):
+        processes.end([daemon], grace_s=1)
+
+
+def _end_processes(team: TeamState, grace_s: float) -> tuple[int, tuple[Spared, ...], list[Proc]]:
+    """End everything that belongs to the team; return how many, whom we spared, and the survivors."""
+    marker = f"{paths.team_runtime_dir(team.id)}{os.sep}"
+    mux = multiplexer_of(team)
+    roots = _roots(team, mux)
+    first = processes.snapshot(roots, marker)
+    try:
+        mux.shutdown()
+    except IntercomError:
+        # A stuck server is ended with the rest: it is one of the roots.
+        pass
+    spared: tuple[Spared, ...] = first.spared
+
+    def rescan(met: Any) -> tuple[Proc, ...]:
+        nonlocal spared
+        again = processes.snapshot(roots, marker, met=met)
+        spared = again.spared
+        return again.doomed
+
+    survivors = processes.end(first.doomed, grace_s=grace_s, rescan=rescan)
+    return len(first.doomed), spared, survivors
+
+
+def _roots(team: TeamState, mux: Multiplexer) -> list[Proc | int]:
+    """Return the server and the programs of the panes: as recorded, and as the server tells now."""
+    roots: list[Proc | int] = [team.server] if team.server else []
+    roots += [peer.proc for peer in team.peers.values() if peer.proc]
+    try:
+        server = mux.server_pid()
+        roots += [server] if server else []
+        live = mux.states() or {}
+    except IntercomError:
+        return roots
+    return roots + [surface.pid for surface in live.values() if not surface.is_dead]
+
+
+def is_inside(team: TeamState) -> bool:
+    """Whether we run in a pane of `team`, and would end ourselves."""
+    identity = os.environ.get(paths.IDENTITY_VARIABLE, "")
+    if identity.startswith(f"{paths.team_runtime_dir(team.id)}{os.sep}"):
+        return True
+    server = team.server
+    return server is not None and processes.is_alive(server) and server.pid in processes.own_ancestors()
+
+
+def wait_for_end_of(parent: int) -> None:
+    """Wait until we are no child of `parent` any more: while we are, the pane above it is our ancestor and spared."""
+    deadline = time.monotonic() + PARENT_END_S
+    while os.getppid() == parent and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def down_detached(team: TeamState, grace_s: float) -> Path:
+    """Carry `down` on in a process of its own, which the end of our pane does not end; return its log."""
+    log = paths.private_dir(paths.team_state_dir(team.id)) / "down.log"
+    environment = {k: v for k, v in os.environ.items() if k not in {paths.IDENTITY_VARIABLE, "TMUX", "TMUX_PANE"}}
+    argv = ["down", "--team", team.id, "--grace", str(grace_s), "--after", str(os.getpid())]
+    with log.open("wb") as stream:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-m", "intercom_mux", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    # It outlives us on purpose; without this, Popen's finaliser would warn about it.
+    child.returncode = 0
+    return log

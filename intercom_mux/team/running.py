@@ -1,0 +1,85 @@
+"""A team that runs, as its daemon holds it: state on disk, multiplexer, peers, and one look at all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from intercom_mux.agents.profile import load_profiles
+from intercom_mux.errors import IntercomError
+from intercom_mux.team import state as team_states
+from intercom_mux.team.multiplexer import multiplexer_of
+from intercom_mux.team.peer import TeamPeer
+from intercom_mux.team.processes import identify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from intercom_mux.mux.base import Multiplexer, SurfaceState
+    from intercom_mux.team.state import TeamState
+    from intercom_mux.team.typing_log import TypingLog
+
+
+class RunningTeam:
+    """Everything that runs for one team. Lives on the daemon's event loop; `broker` is the broker's socket."""
+
+    def __init__(self, state: TeamState, broker: Path, typing_log: TypingLog) -> None:
+        self.state = state
+        self.broker = broker
+        self.mux: Multiplexer = multiplexer_of(state)
+        self.profiles = load_profiles()
+        self.peers: dict[str, TeamPeer] = {}
+        self._typing_log = typing_log
+        state.daemon = identify(os.getpid())
+        for name in state.peers:
+            self.start_peer(name)
+        self.save()
+
+    def start_peer(self, name: str) -> TeamPeer:
+        """Connect a peer of the team's state to the broker."""
+        state = self.state.peers[name]
+        peer = TeamPeer(self.state, state, self.profiles[state.agent], self.mux, self._typing_log)
+        self.peers[name] = peer
+        peer.start(self.broker)
+        return peer
+
+    async def drop_peer(self, name: str) -> None:
+        """Disconnect a peer and forget it; its surface is somebody else's business."""
+        peer = self.peers.pop(name, None)
+        if peer is not None:
+            await peer.stop()
+        self.state.peers.pop(name, None)
+
+    async def stop(self) -> None:
+        """Disconnect every peer; panes run on and mail waits at the broker."""
+        await asyncio.gather(*(peer.stop() for peer in self.peers.values()))
+
+    def save(self) -> None:
+        """Write the team's state to disk."""
+        team_states.save(self.state)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether to look often."""
+        return any(peer.is_busy for peer in self.peers.values())
+
+    async def look(self) -> None:
+        """Look at every surface once and tell each peer what was seen; surfaces opened meanwhile are left out."""
+        watched = [(peer, peer.state.surface) for peer in self.peers.values() if peer.state.surface]
+        if not watched:
+            return
+        seen = await asyncio.to_thread(self.mux.states) or {}
+        for peer, surface in watched:
+            state = seen.get(surface)
+            screen = await self._screen(peer, state)
+            if peer.state.surface == surface:
+                peer.observe(state, screen)
+
+    async def _screen(self, peer: TeamPeer, surface: SurfaceState | None) -> str:
+        if surface is None or surface.is_dead or not peer.needs_screen:
+            return ""
+        try:
+            return await asyncio.to_thread(self.mux.capture, surface.id)
+        except IntercomError:
+            return ""

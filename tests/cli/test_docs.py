@@ -1,0 +1,38 @@
+"""docs/cli.md is what the commands say of themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from intercom_mux.cli import reference
+from intercom_mux.cli.main import SECTIONS, cli
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+def test_the_page_is_not_stale() -> None:
+    """docs/cli.md equals what `python -m intercom_mux.cli.reference` prints now."""
+    assert PAGE.read_text() == reference.page()
+
+
+def test_every_command_is_in_a_section() -> None:
+    """Whatever can be called is listed in the help."""
+    assert {command for commands in SECTIONS.values() for command in commands} == set(cli.commands.values())
+
+
+def _parameters() -> list[tuple[str, click.Option]]:
+    return [
+        (name, parameter)
+        for name, command in cli.commands.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    ]
+
+
+@pytest.mark.parametrize(("name", "option"), _parameters(), ids=lambda value: getattr(value, "name", value))
+def test_every_option_has_help(name: str, option: click.Option) -> None:
+    """No option is left unexplained."""
+    assert option.help, f"{name} {option.opts}"

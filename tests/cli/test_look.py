@@ -1,0 +1,173 @@
+"""`list`, `pending`, `inbox`, `name`, `progress`, `tasks` against a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from typing import TYPE_CHECKING
+
+import pytest
+
+from intercom_mux import paths
+from intercom_mux.client import identity as identities
+from intercom_mux.errors import DeliveryError
+from tests.cli.stage import TEAM, Both, Peer, run, start
+from tests.support import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_list_shows_everybody_and_marks_you(both: Both, crew: dict[str, Peer]) -> None:
+    """From outside a team its peers bear the team's name; the caller is marked."""
+    both.click("name", "me")
+    head, *rows = [line.split() for line in both.click("list").out.splitlines()]
+    assert head == ["NAME", "ROLE", "TEAM", "STATUS", "MODEL", "CWD"]
+    assert rows[0] == ["crew/planner", "planner", "crew", "idle", "m-1", "/srv/planner"]
+    assert rows[-1][:3] == ["me", "(you)", "-"]
+
+
+def test_list_in_a_pane_has_bare_names_and_tasks(
+    both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The own team is bare, its tasks stand below, and --json is the array of sessions."""
+    crew["planner"].enter_pane(monkeypatch)
+    both.click("progress", "parser", "--percent", "40", "--title", "Write it")
+    lines = both.click("list").out.splitlines()
+    assert lines[1].startswith("planner (you)  planner  crew")
+    assert lines[-1] == "parser  40%  started  planner  Write it"
+    rows = both.click("list", "--json").json
+    assert [(row["name"], row["role"], row["self"]) for row in rows[:2]] == [
+        ("planner", "planner", True),
+        ("worker-1", "worker", False),
+    ]
+
+
+def test_list_of_a_directory_leaves_the_others_out(
+    both: Both, planner: Peer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--cwd keeps who works here; a path below home is shortened."""
+    (home / "here").mkdir()
+    monkeypatch.chdir(home / "here")
+    _, *rows = both.click("list", "--cwd").out.splitlines()
+    assert len(rows) == 1
+    assert rows[0].endswith("~/here")
+
+
+def test_a_terminal_gets_lines_that_fit(planner: Peer, home: Path) -> None:
+    """On a narrow terminal rows are cut, in a pipe they never are."""
+    import fcntl
+    import struct
+    import termios
+
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 30, 0, 0))
+    process = start("list", stdout=end)
+    assert process.wait(20) == 0
+    process.communicate()
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert all(len(line) <= 30 for line in shown.splitlines())
+    assert "…" in shown
+    assert "…" not in run("list").out
+
+
+def test_pending_shows_asks_both_ways(both: Both, planner: Peer) -> None:
+    """Mine with their state, those to me; --json has all facts."""
+    planner.answer = None
+    both.click("ask", "--async", "planner", "why\nso?")
+    ask = {"id": "1" * 32, "timestamp": 1, "expectsReply": True, "content": {"text": "?"}}
+    with Peer("asker") as asker:
+        asker.write({"type": "send", "to": identities.of_shell().session_id, "message": ask})
+        wait_until(lambda: asker.of_type("delivered"), what="the ask")
+        slow, fast = both.click("pending"), both.fast("pending")
+        assert slow == fast
+        assert "  11111111  asker  0s" in slow.out
+        assert "delivered, ticket  why so?" in slow.out
+        value = both.click("pending", "--json").json
+        assert (value["to_me"][0]["with"], value["from_me"][0]["with"]) == ("asker", "planner")
+
+
+def test_an_ask_in_the_inbox_says_how_to_answer(both: Both, planner: Peer) -> None:
+    """Reading it makes it the active one, so that a bare reply answers it."""
+    both.click("name", "me")
+    ask = {"id": "1" * 32, "timestamp": 1, "expectsReply": True, "content": {"text": "what now?"}}
+    planner.write({"type": "send", "to": identities.of_shell().session_id, "message": ask})
+    wait_until(lambda: planner.of_type("delivered"), what="the ask")
+    shown = both.click("inbox").out
+    assert shown.startswith("[11111111] ask from planner, ")
+    assert shown.endswith('what now?\n(answer: intercom-mux reply --to 11111111 "…")\n')
+    assert both.click("reply", "this").code == 0
+
+
+def test_inbox_as_json_is_an_array(both: Both, home: Path) -> None:
+    """Empty too; one that is not there is refused."""
+    assert both.click("inbox", "--json").json == []
+    with pytest.raises(DeliveryError, match="No message"):
+        both.click("inbox", "feed")
+
+
+def test_a_name_is_kept_by_the_terminal(both: Both, planner: Peer) -> None:
+    """Taken once it stays; a name in use is refused, a pane's name is fixed."""
+    assert both.click("name", "me").out == "me\n"
+    assert both.click("name").out == "me\n"
+    assert both.click("name", "--json").json == {"name": "me", "id": identities.of_shell().session_id}
+    with pytest.raises(DeliveryError, match="taken"):
+        both.click("name", "planner")
+
+
+def test_a_peer_keeps_the_name_of_its_layout(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pane `name` shows, and does not change."""
+    with Peer("worker", team=TEAM) as worker:
+        worker.enter_pane(monkeypatch)
+        assert both.click("name").out == "worker\n"
+        with pytest.raises(DeliveryError, match="layout"):
+            both.click("name", "other")
+
+
+def test_tasks_keep_what_is_not_given(both: Both, planner: Peer) -> None:
+    """A later call changes only what it names; 100 percent is done."""
+    both.click("progress", "t", "--title", "Write it", "--percent", "10")
+    both.click("progress", "t", "--note", "half way")
+    assert both.fast("progress", "t", "--percent", "100").out.split("  ")[1:3] == ["100%", "done"]
+    (task,) = both.click("tasks", "--json").json
+    assert (task["title"], task["note"], task["state"]) == ("Write it", "half way", "done")
+    assert "Write it · half way" in both.click("tasks").out
+
+
+@pytest.mark.parametrize("options", [["--percent", "101"], ["--percent", "x"], ["--state", "DONE"]], ids=" ".join)
+def test_a_wrong_progress_is_a_usage_error(options: list[str], home: Path) -> None:
+    """Nothing is written then."""
+    assert run("progress", "t", *options).code == 2
+    assert not paths.broker_file().exists()
+
+
+def test_a_human_hears_of_waiting_messages(planner: Peer, home: Path) -> None:
+    """On a terminal's stderr, after any other verb, until they are read."""
+    run("name", "me")
+    message = {"id": "m1", "timestamp": 1, "content": {"text": "news"}}
+    planner.write({"type": "send", "to": "me", "message": message})
+    wait_until(lambda: planner.of_type("delivered"), what="delivery")
+    told = {}
+    for verb in ("pending", "tasks", "inbox", "list"):
+        terminal, end = pty.openpty()
+        process = start(verb, stderr=end)
+        os.close(end)
+        process.communicate(timeout=20)
+        try:
+            told[verb] = os.read(terminal, 4096).decode()
+        except OSError:
+            told[verb] = ""
+        os.close(terminal)
+    line = "1 message is waiting: intercom-mux inbox\r\n"
+    assert told == {"pending": line, "tasks": line, "inbox": "", "list": ""}
+
+
+def test_a_pane_whose_team_is_gone_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The identity file is missing: exit 5 with the way out."""
+    monkeypatch.setenv(paths.IDENTITY_VARIABLE, str(home / "gone"))
+    result = run("pending", "--json")
+    assert result.code == 5
+    assert json.loads(result.out)["error"]["code"] == "E_IDENTITY"

@@ -1,0 +1,213 @@
+"""`up`, `down`, `status`, `attach` and `logs`, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from intercom_mux import paths
+from intercom_mux.team import processes
+from intercom_mux.team.plan import TeamPlan
+from tests.agents.demo.pseudo import Pseudo
+from tests.cli.stage import command, run
+from tests.support import wait_until
+from tests.team.stage import CAT, SHELL, Stage, end_all_teams
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def team(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A team in whose project directory the commands run; not up yet."""
+    stage = Stage(home)
+    monkeypatch.chdir(stage.project)
+    yield stage
+    end_all_teams()
+
+
+def terminal(line: str) -> Pseudo:
+    """Run a command line in a terminal of its own."""
+    argv = shlex.split(line)
+    replace = f"import os; os.dup2(1, 2); os.execvp({argv[0]!r}, {argv!r})"
+    return Pseudo(["-c", replace], Path.cwd(), {"TERM": "xterm-256color"})
+
+
+# -- up ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_shows_the_plan_and_starts_nothing(team: Stage) -> None:
+    """The command lines, directories and the socket are printed; `--json` prints the whole plan."""
+    team.write({"a": {"command": ["sh", "-c", "echo 'two words'"]}, "scout": {"agent": "demo", "reference": "."}})
+    shown = run("up", "layout.yaml", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    head, socket, *peers = shown.out.splitlines()
+    assert head == f"team: 2 peers in {team.project}, arranged main-left"
+    assert socket == f"  tmux socket {paths.team_runtime_dir(team.id) / 'tmux.sock'}"
+    assert f"  a (a, command) in {team.project}" in peers
+    assert f"  scout (scout, demo, a reference) in {team.project}" in peers
+    assert any(line.strip().startswith("sh -c 'echo '\"'\"'two words") for line in peers)
+    plan = run("up", "layout.yaml", "--dry-run", "--json").json
+    assert [peer["name"] for peer in plan["peers"]] == ["a", "scout"]
+    assert TeamPlan.from_json(plan) == team.plan()
+    assert not paths.state_dir().exists()
+
+
+def test_the_attach_lines_work(team: Stage) -> None:
+    """`up` prints one line per peer; typed into a terminal, it shows that peer's pane."""
+    team.write({"a": {"command": ["sh", "-c", "echo I am a; exec cat"]}, "b": {"command": ["sh", "-c", "exec cat"]}})
+    shown = run("up", "layout.yaml")
+    assert (shown.code, shown.err) == (0, "")
+    lines = shown.out.splitlines()
+    assert lines[0] == "team is up: 2 peers started"
+    for name in "ab":
+        (row,) = (line for line in lines if line.split()[:3] == [name, name, "command"])
+        attach = row[row.index("tmux -S") :]
+        with terminal(attach) as person:
+            person.wait_for("I am a")
+            seen = wait_until(lambda: team.tmux("list-clients", "-F", "#{pane_id}").split(), what="client")
+            assert seen == [team.surface(name)]
+            team.tmux("detach-client", "-s", "team")
+            person.process.wait(10)
+    assert next(line for line in lines if line.startswith("watch ")).split(None, 1)[1].startswith("tmux -S ")
+    assert lines[-1] == "stop   intercom-mux down"
+
+
+def test_up_in_json(team: Stage) -> None:
+    """`up --json` says what was started and what ran, and where each peer is."""
+    team.write({"a": CAT, "b": SHELL})
+    first = run("up", "layout.yaml", "--json").json
+    assert (first["team"], first["id"], first["started"], first["running"]) == ("team", team.id, ["a", "b"], [])
+    assert [peer["state"] for peer in first["peers"]] == ["running", "ready"]
+    assert [peer["pid"] for peer in first["peers"]] == [team.pid("a"), team.pid("b")]
+    assert first["peers"][0]["attach"].endswith(f"-t {shlex.quote(team.surface('a'))}")
+    team.write({"a": {"command": ["cat", "-u"]}, "c": CAT})
+    second = run("up", "layout.yaml", "--json").json
+    assert (second["started"], second["running"]) == (["c"], ["a"])
+    assert (second["drifted"], second["extra"]) == (["a"], ["b"])
+    third = run("up", "layout.yaml").out.splitlines()
+    assert third[0] == "team is up already: 2 peers run"
+    assert "changed since it was started, left as it runs: a (`down` and `up` apply it)" in third
+    assert "not in the layout any more, left running: b" in third
+
+
+def test_a_failed_start_is_told_in_words_and_in_json(team: Stage) -> None:
+    """The error names the peer, its status and its last screen; exit 9."""
+    team.write({"a": CAT, "bad": {"command": ["sh", "-c", "echo no key for me; exit 3"]}})
+    shown = run("up", "layout.yaml")
+    assert (shown.code, shown.out) == (9, "")
+    assert shown.err.startswith("error: bad ended at once with status 3; its last screen:\n")
+    assert "no key for me" in shown.err
+    assert "hint: mend the command of bad" in shown.err
+    error = run("up", "layout.yaml", "--json").json["error"]
+    assert (error["code"], error["peer"], error["status"]) == ("E_PEER_DIED", "bad", "3")
+    assert error["screen"] == ["no key for me"]
+    assert run("status", "--json").json["team"] is None
+
+
+def test_a_layout_with_faults_starts_nothing(team: Stage) -> None:
+    """Faults that only this machine shows are told like those of the file, with exit 3."""
+    team.write({"a": {"command": ["no-such-program"]}, "b": {"command": ["cat"], "cwd": "nowhere"}})
+    shown = run("up", "layout.yaml")
+    assert (shown.code, shown.out) == (3, "")
+    assert "2 problems" in shown.err
+    assert not paths.broker_file().exists()
+
+
+def test_watching_at_once(team: Stage) -> None:
+    """`up --attach` ends in the team's terminal, and says while it works what it waits for."""
+    team.write({"a": {"command": ["sh", "-c", "echo I am a; exec cat"]}})
+    with terminal(shlex.join([*command("up", "--attach"), str(team.layout)])) as person:
+        person.wait_for("starting a")
+        person.wait_for("I am a")
+        team.tmux("detach-client", "-s", "team")
+        person.process.wait(10)
+
+
+# -- status --------------------------------------------------------------------------------------------------------
+
+
+def test_status_without_anything(team: Stage) -> None:
+    """Nothing runs and nothing is started by asking."""
+    shown = run("status")
+    assert shown.code == 0
+    assert "not connected" in shown.out
+    assert "none is running" in shown.out
+    assert not paths.broker_file().exists()
+
+
+def test_status_of_a_team(team: Stage) -> None:
+    """The caller, the broker, every peer with its live status, and the tasks; a dead daemon is told at once."""
+    team.up({"a": CAT, "b": SHELL})
+    with team.shell() as shell:
+        shell.request("progress", task="T1", title="Write it", percent=40, team=team.id)
+    seen = run("status", "--json").json
+    assert seen["broker"]["socket"] == str(paths.broker_socket())
+    assert {peer["name"]: peer["status"] for peer in seen["team"]["peers"]} == {"a": "unknown", "b": "idle"}
+    assert seen["team"]["daemon"] == team.daemon_pid()
+    assert [(task["id"], task["percent"]) for task in seen["tasks"]] == [("T1", 40)]
+    shown = run("status").out
+    assert f"team     team in {team.project} · daemon {team.daemon_pid()}" in shown
+    assert "T1  40%" in shown
+    daemon = team.state.daemon
+    assert daemon is not None
+    os.kill(daemon.pid, signal.SIGKILL)
+    wait_until(lambda: not processes.is_alive(daemon), what="death of the daemon")
+    assert "DAEMON GONE: run `intercom-mux up` again" in run("status").out
+    assert run("status", "--json").json["team"]["daemon"] is None
+
+
+# -- attach and logs -----------------------------------------------------------------------------------------------
+
+
+def test_attach_and_logs(team: Stage) -> None:
+    """Both find a peer by name, `logs` also the daemon's; an unknown name is refused with the known ones."""
+    team.up({"a": {"command": ["sh", "-c", "printf '\\033[31mred\\033[0m\\n'; exec cat"]}, "b": CAT})
+    with terminal(shlex.join(command("attach", "b"))) as person:
+        seen = wait_until(lambda: team.tmux("list-clients", "-F", "#{pane_id}").split(), what="client")
+        assert seen == [team.surface("b")]
+        team.tmux("detach-client", "-s", "team")
+        person.process.wait(10)
+    wait_until(lambda: run("logs", "a").out == "red\n", what="log")
+    assert run("logs", "a", "--raw").out == "\x1b[31mred\x1b[0m\r\n"
+    assert f"daemon of {team.id} listens" in run("logs", "--daemon").out
+    for verb in ("attach", "logs"):
+        refused = run(verb, "nobody")
+        assert (refused.code, refused.out) == (9, "")
+        assert refused.err == 'error: team team has no peer "nobody"\nhint: known: a, b\n'
+    unnamed = run("logs")
+    assert (unnamed.code, "name a peer: a, b" in unnamed.err) == (2, True)
+    followed = subprocess.Popen(command("logs", "-f", "a"), stdout=subprocess.PIPE, text=True)
+    assert followed.stdout is not None
+    assert followed.stdout.readline() == "red\n"
+    team.type("a", "more")
+    assert followed.stdout.readline() == "more\n"
+    followed.send_signal(signal.SIGINT)
+    assert followed.wait(10) == 130
+    followed.stdout.close()
+
+
+# -- down ----------------------------------------------------------------------------------------------------------
+
+
+def test_down_in_words_and_in_json(team: Stage) -> None:
+    """How many processes ended; then that nothing runs, with exit 0; a team that does not run is an error."""
+    team.up({"a": CAT})
+    shown = run("down")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.startswith("team is down: ")
+    assert shown.out.endswith(" processes ended, none left\n")
+    assert run("down") == (0, "nothing runs\n", "")
+    assert json.loads(run("down", "--json").out) == []
+    assert run("down", "--team", "team").code == 9
+    team.up({"a": CAT})
+    (row,) = run("down", "--json", "--team", team.id).json
+    assert (row["team"], row["spared"]) == ("team", [])
+    assert row["ended"] >= 2

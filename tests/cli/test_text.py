@@ -1,0 +1,113 @@
+"""Words in and out."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercom_mux.broker.core.requests import TASK_STATES
+from intercom_mux.cli import text
+
+anywhere = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("30", 30), ("30s", 30), ("10m", 600), ("1.5h", 5400), ("0.25", 0.25), ("168h", 604_800)]
+)
+def test_a_duration_is_a_number_with_a_unit(written: str, seconds: float) -> None:
+    """Seconds unless said otherwise."""
+    assert text.duration(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["", "s", "0", "-1", "1e3", "nan", "1_0", "٣", ".", "1..2", "169h", "1 m", "1d"])
+def test_what_is_no_duration_is_none(written: str) -> None:
+    """Nothing is guessed, and nothing goes beyond the week that the broker keeps an ask."""
+    assert text.duration(written) is None
+
+
+@anywhere
+@given(st.text())
+def test_any_text_is_a_duration_or_none(written: str) -> None:
+    """Parsing never fails, and its value is in range."""
+    seconds = text.duration(written)
+    assert seconds is None or 0 < seconds <= text.DURATION_MAX_S
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0s"), (59, "59s"), (60, "1m"), (7199, "1h"), (172_800, "2d")])
+def test_a_span_has_its_largest_whole_unit(seconds: float, shown: str) -> None:
+    """Rounded down."""
+    assert text.span(seconds) == shown
+
+
+def test_a_table_is_aligned_and_has_no_trailing_blanks() -> None:
+    """Wide characters count twice, a line break in a cell is a blank."""
+    assert text.table([("名前", "x"), ("n", "two\nlines"), ("abcdef", "")]) == "名前    x\nn       two lines\nabcdef"
+
+
+def test_a_table_is_cut_only_to_a_width() -> None:
+    """On a terminal a long line ends in an ellipsis; without a width nothing is lost."""
+    rows = [("a", "long text"), ("b", "x")]
+    assert text.table(rows, columns=8) == "a  long…\nb  x"
+    assert "long text" in text.table(rows)
+
+
+@anywhere
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1), st.integers(4, 30))
+def test_no_line_of_a_table_is_wider_than_asked(rows: list[tuple[str, str]], columns: int) -> None:
+    """Whatever the cells hold."""
+    assert all(text._cells(line) <= columns for line in text.table(rows, columns=columns).split("\n"))
+
+
+def test_control_characters_do_not_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another session wrote cannot move the cursor; in a pipe the text is unchanged."""
+    for stream, expected in ((_Terminal(), "a\ufffd[2Jb\tc\n"), (io.StringIO(), "a\x1b[2Jb\tc\r\n")):
+        monkeypatch.setattr(sys, "stdout", stream)
+        text.emit("a\x1b[2Jb\tc\r\n")
+        assert stream.getvalue() == expected
+
+
+def test_waiting_messages_are_told_to_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line on stderr, and none when nothing waits."""
+    for stream, expected in (
+        (_Terminal(), "1 message is waiting: intercom-mux inbox\n2 messages are waiting: intercom-mux inbox\n"),
+        (io.StringIO(), ""),
+    ):
+        monkeypatch.setattr(sys, "stderr", stream)
+        for count in (0, 1, 2):
+            text.note_waiting(count)
+        assert stream.getvalue() == expected
+
+
+def test_a_fence_is_longer_than_any_in_the_attachment() -> None:
+    """An attachment cannot end its own fence."""
+    shown = text.reply("see", [{"type": "file", "name": "a.md", "content": "~~~\nx\n~~~~\n"}])
+    assert shown == "see\n\nAttachment: a.md\n~~~~~\n~~~\nx\n~~~~\n~~~~~"
+
+
+def test_pending_shows_both_directions() -> None:
+    """To me with the one I am at marked; mine with how far it is."""
+    ask = {"id": "7f3a1b2c99", "with": "planner", "text": "why\nso?", "age_s": 61, "left_s": 9, "state": "sent"}
+    value = {
+        "to_me": [{**ask, "is_active": True, "is_blocking": True}],
+        "from_me": [{**ask, "is_active": False, "is_blocking": False}],
+    }
+    assert text.pending(value).splitlines() == [
+        "asks to you:",
+        "  7f3a1b2c  planner  1m  active  why so?",
+        "asks of yours:",
+        "  7f3a1b2c  planner  1m  delivered, ticket  why so?",
+    ]
+
+
+def test_task_states_are_those_of_the_broker() -> None:
+    """The command line offers exactly what the broker takes."""
+    assert text.TASK_STATES == TASK_STATES

@@ -1,0 +1,245 @@
+"""Planning: every fault before anything starts, and data that says exactly what will run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercom_mux import paths
+from intercom_mux.errors import LayoutError
+from intercom_mux.layout.model import NAME_PATTERN
+from intercom_mux.team.plan import PeerPlan, TeamPlan, make_plan, session_id
+from tests.team.stage import CAT, Stage
+
+pure = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def planned(home: Path, peers: dict[str, Any], *, agent: str | None = None, **more: Any) -> TeamPlan:
+    stage = Stage(home, f"team-{len(list(home.iterdir()))}")
+    stage.write(peers, **more)
+    return make_plan(stage.load(), agent=agent)
+
+
+# -- preflight -----------------------------------------------------------------------------------------------------
+
+
+def test_every_fault_is_told_at_once_with_its_place(home: Path) -> None:
+    """A missing directory, a missing program, an unknown agent and an agent that is not installed make one error."""
+    stage = Stage(home)
+    stage.layout.write_text(
+        "version: 1\n"
+        "name: team\n"
+        "peers:\n"
+        "  lost: {command: [cat], cwd: no/where}\n"
+        "  gone: {command: [no-such-program, --fast]}\n"
+        "  local: {command: [./tool.sh]}\n"
+        "  typo: {agent: demmo}\n"
+        "  absent: {agent: aider}\n"
+        "  fine: {command: [cat]}\n"
+    )
+    with pytest.raises(LayoutError) as caught:
+        make_plan(stage.load())
+    found = {problem["key"]: problem for problem in caught.value.fields["problems"]}
+    assert [(key, found[key]["line"]) for key in found] == [
+        ("peers.lost", 4),
+        ("peers.gone", 5),
+        ("peers.local", 6),
+        ("peers.typo", 7),
+        ("peers.absent", 8),
+    ]
+    assert str(stage.project / "no/where") in found["peers.lost"]["problem"]
+    assert "no-such-program" in found["peers.gone"]["problem"]
+    assert "./tool.sh" in found["peers.local"]["problem"]
+    assert "did you mean 'demo'?" in found["peers.typo"]["problem"]
+    assert "no aider on PATH" in found["peers.absent"]["problem"]
+    for problem in found.values():
+        assert f"layout.yaml:{problem['line']}:{problem['column']}: {problem['key']}" in caught.value.message
+    assert not paths.state_dir().exists()
+
+
+def test_a_command_is_looked_up_where_it_will_run(home: Path) -> None:
+    """A relative program is one of the peer's directory, and a PATH of the peer's own is the one that counts."""
+    tools = home / "tools"
+    tools.mkdir()
+    tool = tools / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    planned(
+        home, {"a": {"command": ["./tool"], "cwd": str(tools)}, "b": {"command": ["tool"], "env": {"PATH": str(tools)}}}
+    )
+    tool.chmod(0o644)
+    with pytest.raises(LayoutError, match=r"2 problems"):
+        planned(
+            home,
+            {"a": {"command": ["./tool"], "cwd": str(tools)}, "b": {"command": ["tool"], "env": {"PATH": str(tools)}}},
+        )
+
+
+# -- what is decided -----------------------------------------------------------------------------------------------
+
+
+def test_the_plan_says_exactly_what_runs(home: Path) -> None:
+    """Commands stay as they are, agents become command lines, directories are absolute, the socket is private."""
+    reference = home / "reference"
+    reference.mkdir()
+    plan = planned(
+        home,
+        {
+            "plain": {"command": ["sh", "-c", "echo $HOME"], "role": "builder", "env": {"COLOUR": "blue"}},
+            "scout": {"agent": "demo", "reference": str(reference), "prompt": "Know it."},
+        },
+        arrange="tiled",
+        supervisor="scout",
+        scope="isolated",
+    )
+    plain, scout = plan.peers
+    assert (plain.argv, plain.role, plain.profile) == (("sh", "-c", "echo $HOME"), "builder", "command")
+    assert plain.env["COLOUR"] == "blue"
+    assert scout.argv[:4] == (sys.executable, "-I", "-m", "intercom_mux.agents.demo")
+    assert scout.argv[-2:] == ("--prompt", "Know it.")
+    assert (scout.cwd, scout.is_reference, scout.model) == (str(reference), True, "demo")
+    assert (plan.arrange, plan.supervisor, plan.is_isolated, plan.mux) == ("tiled", "scout", True, "tmux")
+    assert Path(plan.socket) == paths.team_runtime_dir(plan.id) / "tmux.sock"
+    assert plan.notices == ()
+
+
+def test_one_agent_can_stand_in_for_all(home: Path) -> None:
+    """`--agent` replaces the agent of every peer that is one, also one that is not installed; commands stay."""
+    plan = planned(home, {"a": {"agent": "aider"}, "b": {"agent": "auto"}, "c": CAT}, agent="demo")
+    assert [peer.profile for peer in plan.peers] == ["demo", "demo", "command"]
+
+
+def test_the_user_is_told_what_was_decided_for_him(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Falling back to the demo agent is said once, and a prompt that nobody can take is said per peer."""
+    monkeypatch.setenv("PATH", "/bin:/usr/bin")
+    plan = planned(home, {"a": {"agent": "auto"}, "b": {"agent": "auto"}, "c": {**CAT, "prompt": "Hello"}})
+    fallback, prompt = plan.notices
+    assert "using the embedded demo agent" in fallback
+    assert prompt == "c: command takes no prompt; it is left out"
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_peers_find_our_command(home: Path, monkeypatch: pytest.MonkeyPatch, is_found: bool) -> None:
+    """A PATH that has `intercom-mux` is left alone; otherwise our own directory comes last in it."""
+    tools = home / "tools"
+    tools.mkdir()
+    if is_found:
+        (tools / "intercom-mux").write_text("#!/bin/sh\n")
+        (tools / "intercom-mux").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    (peer,) = planned(home, {"a": CAT}).peers
+    ours = str(Path(sys.executable).parent)
+    assert peer.env["PATH"].split(os.pathsep) == [str(tools), "/usr/bin", "/bin", *([] if is_found else [ours])]
+
+
+# -- drift and identity --------------------------------------------------------------------------------------------
+
+BASE = {"command": ["cat"], "role": "worker", "env": {"A": "1"}}
+
+
+def digest(home: Path, peer: dict[str, Any], **more: Any) -> str:
+    return planned(home, {"a": peer}, **more).peers[0].digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command": ["cat", "-u"]},
+        {"role": "scout"},
+        {"env": {"A": "2"}},
+        {"env": {"A": "1", "B": ""}},
+        {"env": {"A": "1", "PATH": "/bin:/usr/bin"}},
+        {"cwd": "/"},
+    ],
+)
+def test_a_peer_started_from_something_else_has_another_digest(home: Path, change: dict[str, Any]) -> None:
+    """Command, role, environment and directory count."""
+    same_project = {**BASE, "cwd": str(home)}
+    assert digest(home, same_project) != digest(home, {**same_project, **change})
+
+
+def test_a_new_prompt_is_drift_of_an_agent_only(home: Path) -> None:
+    """A prompt counts where it is given to the program."""
+    agent = {"agent": "demo", "cwd": str(home)}
+    command = {**CAT, "cwd": str(home)}
+    assert digest(home, {**agent, "prompt": "a"}) != digest(home, {**agent, "prompt": "b"})
+    assert digest(home, {**command, "prompt": "a"}) == digest(home, {**command, "prompt": "b"})
+
+
+def test_what_a_peer_is_not_started_from_leaves_its_digest(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arrangement, other peers, the order of variables and the caller's own PATH do not count."""
+    peer = {**BASE, "cwd": str(home), "env": {"A": "1", "B": "2"}}
+    expected = digest(home, peer)
+    assert digest(home, {**peer, "env": {"B": "2", "A": "1"}}, arrange="rows") == expected
+    assert planned(home, {"other": CAT, "a": peer}).peers[1].digest == expected
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/opt")
+    assert digest(home, peer) == expected
+
+
+def test_sessions_keep_their_ids(home: Path) -> None:
+    """A peer's session id is the same at every `up`, and another one in another team or under another name."""
+    stage, other = Stage(home, "one"), Stage(home, "two")
+    for team in (stage, other):
+        team.write({"a": CAT, "b": CAT})
+    first, again, elsewhere = stage.plan(), stage.plan(), other.plan()
+    assert [peer.session_id for peer in first.peers] == [peer.session_id for peer in again.peers]
+    ids = {peer.session_id for plan in (first, elsewhere) for peer in plan.peers}
+    assert len(ids) == 4
+    assert first == again
+
+
+@pure
+@given(st.from_regex(NAME_PATTERN, fullmatch=True), st.from_regex(NAME_PATTERN, fullmatch=True))
+def test_peers_of_one_team_differ_from_the_first_characters_on(one: str, other: str) -> None:
+    """The beginnings of two session ids, which users type, differ when the names do."""
+    first, second = session_id("team-1", one), session_id("team-1", other)
+    assert first.endswith(f"-{one}")
+    assert (first[:8] == second[:8]) == (one == other)
+
+
+# -- as JSON -------------------------------------------------------------------------------------------------------
+
+text = st.text(max_size=20)
+texts = st.lists(text, max_size=4).map(tuple)
+peers = st.builds(
+    PeerPlan,
+    name=text,
+    role=text,
+    profile=text,
+    argv=texts,
+    cwd=text,
+    session_id=text,
+    env=st.dictionaries(text, text, max_size=3),
+    unset=texts,
+    model=text,
+    digest=text,
+    is_reference=st.booleans(),
+)
+plans = st.builds(
+    TeamPlan,
+    id=text,
+    name=text,
+    project=text,
+    layout_path=text,
+    mux=text,
+    arrange=text,
+    socket=text,
+    peers=st.lists(peers, max_size=3).map(tuple),
+    supervisor=st.none() | text,
+    is_isolated=st.booleans(),
+    notices=texts,
+)
+
+
+@pure
+@given(plans)
+def test_a_plan_comes_back_from_json(plan: TeamPlan) -> None:
+    """What the daemon gets is what was planned."""
+    assert TeamPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
