@@ -6,4 +6,5 @@ cd "$(dirname "$0")/.."
 . examples/setup.sh
 need_tmux
 make_venv ".[dev]"
-exec "$VENV/bin/python" -m pytest "$@"
+# More workers than cores: the tests mostly wait for programs to start and end.
+exec "$VENV/bin/python" -m pytest --numprocesses 4 "$@"

@@ -69,6 +69,7 @@ async def bring_up(running: RunningTeam, plan: TeamPlan, emit: Callable[[Json], 
         TeamError: A peer ended at once; it is named with its status and last screen, and what this call started is
             taken back.
     """
+    running.state.layout_path = Path(plan.layout_path)
     await running.look()
     alive = {name for name, peer in running.peers.items() if peer.state.surface and not peer.has_exited}
     difference = compare(plan, running.state, alive)

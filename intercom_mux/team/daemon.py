@@ -132,7 +132,7 @@ class Daemon:
     async def _answer(self, request: Json, emit: Callable[[Json], None]) -> None:
         match request["type"]:
             case "apply":
-                await self._apply(TeamPlan.from_json(request["plan"]), emit, wait_ready=request["wait"])
+                await self._apply(TeamPlan.from_json(request["plan"]), request, emit)
             case "stop":
                 self.stop()
             case "ping":
@@ -141,13 +141,14 @@ class Daemon:
                 raise IntercomError(f"unknown request {other!r}")
         emit({"type": "done"})
 
-    async def _apply(self, plan: TeamPlan, emit: Callable[[Json], None], *, wait_ready: bool) -> None:
+    async def _apply(self, plan: TeamPlan, request: Json, emit: Callable[[Json], None]) -> None:
         if plan.id != self.team_id:
             raise TeamError(f"this is the daemon of team {self.team_id}, not of {plan.id}", code="E_DAEMON")
         async with self._is_applying:
+            _take_environment(request["environment"])
             running = self.running or await self._begin(plan)
             try:
-                await bring_up(running, plan, emit, wait_ready=wait_ready)
+                await bring_up(running, plan, emit, wait_ready=request["wait"])
             finally:
                 if not running.state.peers:
                     await self._dissolve(running)
@@ -159,6 +160,13 @@ class Daemon:
         team_states.remove(self.team_id)
         shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
         self.stop()
+
+
+def _take_environment(caller: dict[str, str]) -> None:
+    """Make the caller's environment ours: what it exports now, agents started now must see."""
+    os.environ.clear()
+    os.environ.update(caller)
+    os.environ.pop(paths.IDENTITY_VARIABLE, None)
 
 
 def main() -> None:

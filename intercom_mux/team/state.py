@@ -36,7 +36,6 @@ class PeerState:
         surface: Its place in the multiplexer; None before it was opened, and for a reused session.
         pid: The program started in the surface, with its start time in `started`.
         spec_digest: Digest of what it was started from; drift is reported when the layout's differs.
-        status: Last known status text, such as `idle` or `exited:1`.
     """
 
     name: str
@@ -49,7 +48,6 @@ class PeerState:
     pid: int | None = None
     started: float | None = None
     spec_digest: str = ""
-    status: str = ""
 
     @property
     def proc(self) -> Proc | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -47,6 +48,6 @@ def up(
         lifecycle.ensure_running()
         if not is_listening(plan.id):
             spare.serve(plan.id)
-        request = {"type": "apply", "plan": plan.to_json(), "wait": wait_ready}
+        request = {"type": "apply", "plan": plan.to_json(), "environment": dict(os.environ), "wait": wait_ready}
         for event in control.request(plan.id, request, timeout_s=SILENCE_S):
             on_event(event)

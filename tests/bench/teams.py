@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def main() -> None:
             times["ours down"].append(spent_s(lambda: run(ours, "down", cwd=root)))
             if options.tmuxp:
                 load = (options.tmuxp, "load", "-d", "-y", "-S", root / "tmuxp.sock", "tmuxp.yaml")
-                times["tmuxp up"].append(spent_s(lambda argv=load: run(*argv, cwd=root)))
+                times["tmuxp up"].append(spent_s(partial(run, *load, cwd=root)))
                 run("tmux", "-S", root / "tmuxp.sock", "kill-server", cwd=root)
     finally:
         subprocess.run([str(ours), "down", "--all"], check=False, stdout=subprocess.DEVNULL)

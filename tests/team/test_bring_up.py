@@ -283,3 +283,13 @@ def test_a_missing_tmux_is_told_before_anything_starts(
         up(plan, spare, lambda _: None, action="up")
     assert caught.value.hint
     assert not paths.team_state_dir(stage.id).exists()
+
+
+def test_a_peer_started_later_sees_what_is_exported_now(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second `up` starts what is missing in its own environment, not in that of the first."""
+    stage.up({"a": SHELL, "b": SHELL})
+    os.kill(stage.pid("b"), signal.SIGKILL)
+    wait_until(lambda: stage.statuses()["b"].startswith("exited"), what="b exited")
+    monkeypatch.setenv("EXPORTED_LATER", "yes")
+    stage.up()
+    assert b"EXPORTED_LATER=yes" in Path(f"/proc/{stage.pid('b')}/environ").read_bytes().split(b"\0")

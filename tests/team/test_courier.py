@@ -25,7 +25,7 @@ from intercom_mux.team.courier import Courier, Outcome, Parcel, compose, short_i
 from tests.support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from intercom_mux.agents.profile import Profile
 
@@ -356,7 +356,7 @@ def test_refused_paste_is_unknown(stage: Callable[..., Stage], monkeypatch: pyte
     assert agent.events == []
 
 
-def _profiles() -> dict[str, Profile]:
+def _profiles() -> Mapping[str, Profile]:
     return load_profiles([])
 
 

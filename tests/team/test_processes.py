@@ -16,13 +16,14 @@ import psutil
 import pytest
 
 from intercom_mux import paths
-from intercom_mux.team.proc import Proc
 from intercom_mux.team.processes import Snapshot, end, identify, is_alive, snapshot
 from tests.support import TEST_MARKER, marked_processes, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from intercom_mux.team.proc import Proc
 
 TEAM = "/tmp/imux-0-00000000/t/demo-11111111/"
 OTHER_TEAM = "/tmp/imux-0-00000000/t/other-22222222/"

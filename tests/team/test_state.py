@@ -48,7 +48,6 @@ peers = st.builds(
     pid=st.none() | pids,
     started=st.none() | times,
     spec_digest=text,
-    status=text,
 )
 states = st.builds(
     TeamState,
