@@ -1,5 +1,6 @@
 /* The floor that the broker is measured against: a select loop that understands frames and nothing else.
    Every frame is passed on to all other connections, and its sender gets a fixed frame back. */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ int main(int argc, char **argv) {
     int listener = socket(AF_UNIX, SOCK_STREAM, 0), top = listener;
     fd_set all;
     if (argc < 2) return 2;
+    signal(SIGPIPE, SIG_IGN);
     strncpy(address.sun_path, argv[1], sizeof address.sun_path - 1);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 512)) return 1;
     FD_ZERO(&all);
