@@ -1,6 +1,7 @@
 """tmux: a private server per team, addressed by its socket, never the user's own.
 
-Everything goes through the tmux client, one process per call, each with a time limit. The only importer of libtmux.
+Everything is one run of the tmux client, with a time limit. Opening, looking and ending use the bare client, because
+they are what `up` and `down` wait for; what is done to a surface goes through libtmux, which is imported then.
 """
 
 from __future__ import annotations
@@ -11,15 +12,12 @@ import shlex
 import signal
 import socket as sockets
 import struct
-import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import libtmux
-from libtmux.common import tmux_cmd
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux import tmux_script
@@ -27,14 +25,17 @@ from intercom_mux.mux.base import typeable
 from intercom_mux.mux.environment import base_environment
 from intercom_mux.mux.process import is_zombie, wait_for_end
 from intercom_mux.mux.tmux_attach import attach_argv
+from intercom_mux.mux.tmux_client import run_client
 from intercom_mux.mux.tmux_script import PEER_OPTION, Placing, Window
 from intercom_mux.mux.tmux_state import STATE_FORMAT, parse_state
-from intercom_mux.mux.tmux_version import install_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from libtmux.common import tmux_cmd
+
     from intercom_mux.mux.base import SurfaceSpec, SurfaceState
+    from intercom_mux.mux.tmux_client import ClientRun
 
 CALL_LIMIT_S = 5.0
 OPEN_LIMIT_S = 20.0
@@ -62,53 +63,10 @@ class _ServerGone(MultiplexerError):
     code = "E_SURFACE_GONE"
 
 
-class _Run(tmux_cmd):
-    """One run of the tmux client: libtmux's own has no time limit, no stdin and no environment of its own."""
+class _Commands(Protocol):
+    """The part of `libtmux.Server` that is used, bounded as `_server` builds it."""
 
-    def __init__(self, *argv: str, stdin: str, limit_s: float) -> None:
-        self.cmd = list(argv)
-        # The server inherits environment and directory of the client that starts it.
-        self.process = subprocess.Popen(
-            self.cmd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env=base_environment(),
-            cwd="/",
-        )
-        with self.process:
-            try:
-                stdout, stderr = self.process.communicate(stdin, timeout=limit_s)
-            except BaseException:
-                # Not read to the end: a wedged server holds the pipes, which the client has handed to it.
-                self.process.kill()
-                raise
-        self.returncode = self.process.returncode
-        self.stdout = stdout.rstrip("\n").split("\n") if stdout else []
-        self.stderr = stderr.splitlines()
-
-
-class _Server(libtmux.Server):
-    """libtmux's server, every call of which is bounded and reads `stdin`."""
-
-    def cmd(
-        self,
-        cmd: str,
-        *args: Any,
-        target: str | int | None = None,
-        stdin: str = "",
-        limit_s: float = CALL_LIMIT_S,
-    ) -> tmux_cmd:
-        where = [] if target is None else ["-t", str(target)]
-        # -u: without it tmux writes "_" for what is not ASCII when the locale is C.
-        return _Run(
-            *(self.tmux_bin or "tmux", "-u", "-f", str(self.config_file), "-S", str(self.socket_path)),
-            *(cmd, *where, *map(str, args)),
-            stdin=stdin,
-            limit_s=limit_s,
-        )
+    def cmd(self, cmd: str, *args: Any, stdin: str = "") -> tmux_cmd: ...
 
 
 class TmuxMultiplexer:
@@ -136,11 +94,8 @@ class TmuxMultiplexer:
     ) -> None:
         self.socket = socket.absolute()
         self._limit_s = limit_s
-        self._server = _Server(
-            socket_path=self.socket,
-            config_file=str((config or Path(__file__).with_name("tmux.conf")).absolute()),
-            tmux_bin=tmux_bin,
-        )
+        self._config = str((config or Path(__file__).with_name("tmux.conf")).absolute())
+        self._tmux_bin = tmux_bin or "tmux"
         self._pastes = 0
 
     def open(self, session: str, arrange: str, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
@@ -182,7 +137,7 @@ class TmuxMultiplexer:
 
     def _running(self) -> Placing:
         """Return what runs, to be joined, and the commands that bring its environment up to date."""
-        shown = self._must("read the environment", "show-environment", "-g").stdout
+        shown = self._list("show-environment", "-g")
         placing = Placing({}, tmux_script.refresh_environment("\n".join(shown), base_environment()))
         for line in self._list("list-panes", "-a", "-F", _WINDOW_FORMAT):
             session, window, *numbers = line.split(" ")
@@ -328,7 +283,7 @@ class TmuxMultiplexer:
 
     def attach_argv(self, surface: str | None = None) -> list[str]:
         pinned = None if surface is None else _pinned(surface)
-        return attach_argv(str(self.socket), pinned, self._server.tmux_bin or "tmux")
+        return attach_argv(str(self.socket), pinned, self._tmux_bin)
 
     def _list(self, *command: str) -> list[str]:
         """Return the lines of a listing; none on a server without a session, where tmux finds "no current target"."""
@@ -339,27 +294,34 @@ class TmuxMultiplexer:
             return []
         return self._fail("list surfaces", run)
 
-    def _must(self, what: str, *command: str, stdin: str = "") -> tmux_cmd:
-        run = self._run(*command, stdin=stdin)
+    @cached_property
+    def _server(self) -> _Commands:
+        """libtmux's view of the server, every call of which is bounded and reads `stdin`."""
+        import libtmux
+
+        run = self._run
+
+        class BoundedServer(libtmux.Server):
+            def cmd(self, cmd: str, *args: Any, target: str | int | None = None, stdin: str = "") -> tmux_cmd:
+                where = [] if target is None else ["-t", str(target)]
+                return cast("tmux_cmd", run(cmd, *where, *map(str, args), stdin=stdin))
+
+        return BoundedServer(socket_path=self.socket, config_file=self._config, tmux_bin=self._tmux_bin)
+
+    def _must(self, what: str, *command: str, stdin: str = "") -> ClientRun:
+        """Carry out one command through libtmux, which must succeed."""
+        run = cast("ClientRun", self._server.cmd(*command, stdin=stdin))
         if run.returncode != 0 or run.stderr:
             self._fail(what, run)
         return run
 
-    def _run(self, *command: str, stdin: str = "", limit_s: float | None = None) -> tmux_cmd:
-        limit_s = limit_s or self._limit_s
-        try:
-            return self._server.cmd(*command, stdin=stdin, limit_s=limit_s)
-        except FileNotFoundError as error:
-            raise MultiplexerError("tmux is not installed", code="E_TMUX_MISSING", hint=install_hint()) from error
-        except subprocess.TimeoutExpired as error:
-            raise MultiplexerError(
-                f"tmux did not answer within {limit_s:g} s: {command[0]}",
-                code="E_OUTCOME_UNKNOWN",
-                hint="check the server, then try again",
-                socket=str(self.socket),
-            ) from error
+    def _run(self, *command: str, stdin: str = "", limit_s: float | None = None) -> ClientRun:
+        """Run the bare client once."""
+        # -u: without it tmux writes "_" for what is not ASCII when the locale is C.
+        ours = [self._tmux_bin, "-u", "-f", self._config, "-S", str(self.socket)]
+        return run_client([*ours, *command], stdin=stdin, limit_s=limit_s or self._limit_s)
 
-    def _fail(self, what: str, run: tmux_cmd) -> NoReturn:
+    def _fail(self, what: str, run: ClientRun) -> NoReturn:
         problem = "; ".join(run.stderr) or f"the client ended with {run.returncode}"
         message = f"tmux failed to {what}: {problem}"
         if problem.startswith(_GONE):
