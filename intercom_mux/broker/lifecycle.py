@@ -21,13 +21,12 @@ from intercom_mux import __version__, paths
 from intercom_mux.errors import BrokerError, IntercomError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
-IDLE_EXIT_S = 60.0
-"""Default life of a broker that nobody is registered with; `INTERCOM_MUX_IDLE_S` overrides, 0 = for ever."""
-
+PLACE_TIMEOUT_S = 5.0
 OPEN_FILES = 10_240
 """Open files the broker asks for: more than its sessions and their commands need, less than macOS refuses."""
 
@@ -93,7 +92,11 @@ def ensure_running() -> Path:
 
 
 def _start(path: Path, log_file: Path) -> None:
+    from intercom_mux.broker import places
+
     environment = {k: v for k, v in os.environ.items() if k != paths.IDENTITY_VARIABLE}
+    for agent in places.asked_by_environment():
+        environment["PI_CODING_AGENT_DIR"] = str(agent)
     child = subprocess.Popen(
         [sys.executable, "-I", "-m", "intercom_mux.broker"],
         stdin=subprocess.DEVNULL,
@@ -124,74 +127,120 @@ def _tail(log_file: Path) -> str:
         return ""
 
 
-def serve(*, idle_exit_s: float | None = None, announce: bool = False) -> None:
-    """Be the broker until told to stop; return quietly when another one is.
+def serve(
+    *,
+    agents: Sequence[Path] = (),
+    idle_exit_s: float | None = None,
+    announce: bool = False,
+    has_tcp: bool = False,
+) -> None:
+    """Be the broker until told to stop; return quietly when another one is, which then serves `agents` as well.
 
+    `agents` are agent directories of pi or atomic; those that were ever asked for are served too (broker/places.py).
     A loser of a start race stays until the winner has been healthy for a second: the stock client that started it
     takes an early end for a failure (docs/protocol.md, "Starting").
 
     Raises:
         IntercomError: The directories, the journal or the socket cannot be used; the log says so too.
     """
+    from intercom_mux.broker import places
+
     directory = paths.private_dir(paths.state_dir())
     os.umask(0o077)
+    places.remember(agents)
     with (directory / "broker.lock").open("w") as lock:
-        if _take_over(lock):
-            _serve_locked(directory, _idle_exit(idle_exit_s), announce=announce)
+        if _take_over(lock, agents):
+            _serve_locked(directory, idle_exit_s, announce=announce, has_tcp=has_tcp)
 
 
-def _idle_exit(wanted: float | None) -> float:
+def _idle_exit(wanted: float | None, configured: float) -> float:
     if wanted is not None:
         return wanted
     try:
         return max(0.0, float(os.environ["INTERCOM_MUX_IDLE_S"]))
     except (KeyError, ValueError):
-        return IDLE_EXIT_S
+        return configured
 
 
-def _take_over(lock: IO[str]) -> bool:
+def _take_over(lock: IO[str], agents: Sequence[Path]) -> bool:
     """Take the broker's lock; False when another one holds it and answers. One that is stopping is outwaited."""
+    from intercom_mux.broker import places
+
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if probe(paths.broker_socket()) is not None or time.monotonic() > deadline:
+            is_served = probe(paths.broker_socket()) is not None and places.are_served(agents)
+            if is_served or time.monotonic() > deadline:
                 time.sleep(1)
                 return False
         time.sleep(0.02)
 
 
-def _serve_locked(directory: Path, idle_exit_s: float, *, announce: bool) -> None:
+def _serve_locked(directory: Path, idle_exit_s: float | None, *, announce: bool, has_tcp: bool) -> None:
+    from intercom_mux.broker import config, tcp
     from intercom_mux.broker.core.core import Core
-    from intercom_mux.broker.core.model import Limits
+    from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
+    from intercom_mux.broker.places import Places
     from intercom_mux.broker.server import Server, listen, log, now_ms
 
     _log_to(directory / "broker.log")
     _allow_many_connections()
-    limits, now = Limits(), now_ms()
+    store = ExtensionStore(directory / "extension-state")
+    now = now_ms()
     try:
+        settings = config.load()
+        limits = settings.limits
         path = paths.socket_path(paths.private_dir(paths.runtime_dir()) / "broker.sock")
-        journal = Journal(paths.journal_file())
+        journal = Journal(
+            paths.journal_file(),
+            full_durability=settings.durability == "full",
+            history_days=settings.history_days,
+            history_mb=settings.history_mb,
+        )
         snapshot = journal.load(now, limits.record_ttl, limits.records)
         listener = listen(path)
+        tcp.remove_file()
+        listeners, secret = [listener], None
+        if has_tcp:
+            endpoint = tcp.open_endpoint()
+            listeners, secret = [listener, endpoint.listener], endpoint.secret
     except IntercomError as error:
-        log.error("%s", error)
+        log.error("%s", f"{error}; {error.hint}" if error.hint else error)
         raise
-    _write_broker_file(path)
-    log.info("broker %s serves %s (pid %s)", __version__, path, os.getpid())
-    if announce:
-        print(f"Intercom broker started (pid: {os.getpid()})", flush=True)  # noqa: T201 - pi waits for this line
+    idle_s = _idle_exit(idle_exit_s, settings.idle_exit_s)
+    places = Places()
+    opened = places.review()[1]
     try:
-        Server(Core(limits, snapshot, now), journal, [listener], idle_exit_s).run()
+        core = Core(limits, snapshot, now, os.path.realpath, store.load())
+        server = Server(core, journal, store, [*listeners, *opened], idle_s, places, secret)
+        _write_broker_file(path)
+        log.info("broker %s serves %s (pid %s)", __version__, path, os.getpid())
+        if announce:
+            print(f"Intercom broker started (pid: {os.getpid()})", flush=True)  # noqa: T201 - pi waits for this line
+        server.run()
     finally:
-        listener.close()
+        places.close()
+        for listener in listeners:
+            listener.close()
+        tcp.remove_file()
         path.unlink(missing_ok=True)
         paths.broker_file().unlink(missing_ok=True)
         journal.close()
+        _remove_empty(paths.runtime_dir() / "t", paths.runtime_dir())
         log.info("broker stopped")
+
+
+def _remove_empty(*directories: Path) -> None:
+    """Remove directories of sockets that nobody uses any more, innermost first."""
+    for directory in directories:
+        try:
+            directory.rmdir()
+        except OSError:
+            continue
 
 
 def _allow_many_connections() -> None:
@@ -225,8 +274,79 @@ def _write_broker_file(path: Path) -> None:
     temporary.replace(file)
 
 
+def start_at(agents: Iterable[Path]) -> Path:
+    """As `ensure_running`, and the broker also listens with these agent directories on return, unless another does.
+
+    Raises:
+        IntercomError: A place cannot be used, or is not served within `PLACE_TIMEOUT_S`; the log says why.
+    """
+    from intercom_mux.broker import places
+
+    agents = list(agents)
+    places.remember(agents)
+    path = ensure_running()
+    deadline = time.monotonic() + PLACE_TIMEOUT_S
+    while not places.are_served(agents):
+        if time.monotonic() > deadline:
+            where = ", ".join(str(places.socket_of(agent)) for agent in agents)
+            log_file = paths.state_dir() / "broker.log"
+            raise BrokerError(f"the broker does not listen on {where}", hint=f"see {log_file}", log=str(log_file))
+        probe(path)
+        time.sleep(0.02)
+    return path
+
+
+def foreign_broker(agent: Path) -> int | None:
+    """Return the pid of another broker that holds the place of an agent directory, proved by its own pid file.
+
+    Raises:
+        BrokerError: Something else listens there, or `broker.pid` names another process: we end neither.
+    """
+    from intercom_mux.broker import places
+
+    path = places.socket_of(agent)
+    pid = places.listening_pid(path)
+    info = running()
+    if pid is None or (info is not None and pid == info["pid"]):
+        return None
+    recorded = places.recorded_pid(path)
+    if pid != recorded or probe(path) is None:
+        raise BrokerError(
+            f"cannot tell which broker serves {path}: pid {pid or 'unknown'} listens, broker.pid names {recorded}",
+            hint="end that process yourself, then run this again",
+            path=str(path),
+            pid=pid,
+        )
+    return pid
+
+
+def replace(agent: Path) -> int | None:
+    """Retire the foreign broker at an agent directory's place, None if there is none; ours listens there on return.
+
+    Its sessions reconnect to ours by themselves. What it held in memory is lost.
+
+    Raises:
+        BrokerError: As `foreign_broker`, or it does not end within `STOP_TIMEOUT_S`, or ours cannot listen there.
+    """
+    from intercom_mux.broker import places
+
+    pid = foreign_broker(agent)
+    start_at([agent])
+    if pid is None:
+        return None
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    path = places.socket_of(agent)
+    while places.listening_pid(path) == pid or places.recorded_pid(path) == pid:
+        if time.monotonic() > deadline:
+            raise BrokerError(f"the broker (pid {pid}) does not stop", hint=f"kill -9 {pid}", pid=pid)
+        time.sleep(0.01)
+    start_at([agent])
+    return pid
+
+
 def stop() -> bool:
-    """End the running broker; False when there was none. It no longer listens on return.
+    """End the running broker; False when there was none. On return its journal and its lock are free.
 
     Raises:
         BrokerError: It is still there after `STOP_TIMEOUT_S`.
@@ -236,8 +356,17 @@ def stop() -> bool:
         return False
     os.kill(int(info["pid"]), signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while paths.broker_socket().exists():
-        if time.monotonic() > deadline:
-            raise BrokerError(f"the broker (pid {info['pid']}) does not stop", hint=f"kill -9 {info['pid']}")
-        time.sleep(0.01)
+    with (paths.state_dir() / "broker.lock").open("w") as lock:
+        while not _try_lock(lock.fileno()):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"the broker (pid {info['pid']}) does not stop", hint=f"kill -9 {info['pid']}")
+            time.sleep(0.01)
+    return True
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True

@@ -6,6 +6,7 @@ selector loop instead of asyncio halves the time per message (docs/ARCHITECTURE.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import selectors
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intercom_mux.broker.core.core import Core
+    from intercom_mux.broker.core.model import SaveState
+    from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
+    from intercom_mux.broker.places import Places
 
 log = logging.getLogger("intercom_mux.broker")
 
@@ -37,6 +41,16 @@ OUTPUT_PAUSE_BYTES = 1_048_576
 OUTPUT_MAX_BYTES = 16 * 1_048_576
 """A client that has this much unread is cut; what it has not confirmed is redelivered."""
 
+QUIET_S = 0.1
+"""When nothing has happened for this long, SQLite catches up with what was accepted."""
+
+ROUNDS = 4
+"""How often one turn reads before it commits, as long as there is something to read."""
+
+PRUNE_EVERY_S = 600.0
+PRUNE_PAUSE_S = 0.1
+"""How long after one batch of history the next one is removed."""
+
 LINGER_S = 1.0
 """How long a refused client may take to read the reason: closing with unread input would reset the connection."""
 
@@ -44,7 +58,7 @@ LINGER_S = 1.0
 class Link:
     """One client socket."""
 
-    __slots__ = ("id", "is_closing", "linger_until", "output", "output_bytes", "sock", "splitter")
+    __slots__ = ("id", "is_closing", "linger_until", "mask", "output", "output_bytes", "sock", "splitter")
 
     def __init__(self, link_id: int, sock: socket.socket) -> None:
         self.id = link_id
@@ -54,6 +68,7 @@ class Link:
         self.output_bytes = 0
         self.is_closing = False
         self.linger_until = 0.0
+        self.mask = selectors.EVENT_READ
 
 
 def peer_uid(sock: socket.socket) -> int | None:
@@ -74,10 +89,24 @@ def now_ms() -> int:
 class Server:
     """Serves until a signal, or until nobody has been registered for `idle_exit_s` (0 = for ever)."""
 
-    def __init__(self, core: Core, journal: Journal, listeners: list[socket.socket], idle_exit_s: float) -> None:
+    def __init__(
+        self,
+        core: Core,
+        journal: Journal,
+        store: ExtensionStore,
+        listeners: list[socket.socket],
+        idle_exit_s: float,
+        places: Places,
+        tcp_secret: str | None = None,
+    ) -> None:
         self._core = core
+        self._tcp_secret = tcp_secret
+        self._store = store
         self._journal = journal
         self._listeners = listeners
+        self._places = places
+        self._review_at = time.monotonic() + places.pause_s
+        self._prune_at, self._pruned_to = time.monotonic() + PRUNE_EVERY_S, 0
         self._idle_exit_s = idle_exit_s
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, Link] = {}
@@ -91,16 +120,15 @@ class Server:
         for end in (self._wake, wake_end):
             end.setblocking(False)
         self._wake_end = wake_end
+        signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
 
     def run(self) -> None:
         """Serve; on return every client is closed and the journal holds everything accepted."""
-        signal.set_wakeup_fd(self._wake_end.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._stop)
         self._selector.register(self._wake, selectors.EVENT_READ, self._drain_wake)
         for listener in self._listeners:
-            listener.setblocking(False)
-            self._selector.register(listener, selectors.EVENT_READ, lambda _mask, sock=listener: self._accept(sock))
+            self._listen_on(listener)
         try:
             self._carry_out()
             while not self._is_stopping:
@@ -111,7 +139,8 @@ class Server:
         finally:
             for link in list(self._links.values()):
                 self._drop(link)
-            self._journal.write(self._core.take_effects().records)
+            last = self._core.take_effects()
+            self._journal.write([*last.late, *last.records])
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._wake.close()
@@ -123,16 +152,46 @@ class Server:
     def _drain_wake(self, _mask: int) -> None:
         self._wake.recv(64)
 
+    def _listen_on(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ, lambda _mask: self._accept(listener))
+
+    def _prune(self) -> None:
+        """Remove one batch of history; soon the next one, as long as there is more to look at."""
+        _, self._pruned_to = self._journal.prune(now_ms(), after=self._pruned_to)
+        self._prune_at = time.monotonic() + (PRUNE_PAUSE_S if self._pruned_to else PRUNE_EVERY_S)
+
+    def _review_places(self) -> None:
+        lost, opened = self._places.review()
+        for listener in lost:
+            self._selector.unregister(listener)
+            listener.close()
+        for listener in opened:
+            self._listen_on(listener)
+        self._review_at = time.monotonic() + self._places.pause_s
+
     def _turn(self) -> None:
-        for key, mask in self._selector.select(self._timeout()):
-            handle: Callable[[int], None] = key.data
-            handle(mask)
+        events = self._selector.select(self._timeout())
+        if not events and self._journal.is_behind:
+            self._journal.catch_up()
+        for _ in range(ROUNDS):
+            for key, mask in events:
+                handle: Callable[[int], None] = key.data
+                handle(mask)
+            # What has arrived meanwhile shares the commit.
+            events = self._selector.select(0) if self._core.has_records else []
+            if not events:
+                break
         now = now_ms()
         due = self._core.next_timer()
         if due is not None and due <= now:
             self._core.tick(now)
         self._carry_out()
         self._end_lingering()
+        if time.monotonic() >= self._review_at:
+            self._review_places()
+        if time.monotonic() >= self._prune_at:
+            self._prune()
         self._check_idle()
 
     def _timeout(self) -> float:
@@ -140,9 +199,11 @@ class Server:
         timeout = 60.0 if due is None else min(60.0, max(0.0, (due - now_ms()) / 1000))
         if self._lingering:
             timeout = min(timeout, 0.1)
+        if self._journal.is_behind:
+            timeout = min(timeout, QUIET_S)
         if self._idle_exit_s:
             timeout = min(timeout, self._idle_exit_s)
-        return timeout
+        return min(timeout, max(0.0, min(self._review_at, self._prune_at) - time.monotonic()))
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -151,7 +212,10 @@ class Server:
             log.warning("accept failed: %s", error)
             return
         sock.setblocking(False)
-        uid = peer_uid(sock)
+        is_tcp = sock.family == socket.AF_INET
+        if is_tcp:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        uid = None if is_tcp else peer_uid(sock)
         if uid is not None and uid != os.getuid():
             log.warning("refused a connection of uid %s", uid)
             sock.close()
@@ -160,7 +224,7 @@ class Server:
         self._next_id += 1
         self._links[link.id] = link
         self._selector.register(sock, selectors.EVENT_READ, lambda mask, link=link: self._ready(link, mask))
-        self._core.connect(link.id, uid, now_ms())
+        self._core.connect(link.id, uid, now_ms(), self._tcp_secret if is_tcp else None)
 
     def _ready(self, link: Link, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -193,8 +257,11 @@ class Server:
         """Do what the core decided: commit, then write, then answer from the journal."""
         core = self._core
         while (effects := core.take_effects()) or self._dirty:
+            self._journal.write_late(effects.late)
             if effects.records:
                 self._journal.write(effects.records)
+            for order in effects.saves:
+                core.saved(order, is_kept=self._keeps(order))
             for item in effects.output:
                 link = self._links.get(item[0])
                 if link is None or link.is_closing:
@@ -205,17 +272,27 @@ class Server:
                     link.output.append(item[1])
                     link.output_bytes += len(item[1])
                     self._dirty[link.id] = link
+            for warning in effects.warnings:
+                log.warning("%s", warning)
             for lookup in effects.lookups:
                 self._answer(lookup)
             dirty, self._dirty = self._dirty, {}
             for link in dirty.values():
                 self._flush(link)
 
+    def _keeps(self, order: SaveState) -> bool:
+        try:
+            self._store.save(order)
+        except OSError as error:
+            log.error("the state of extension %s cannot be kept: %s", order.namespace, error)
+            return False
+        return True
+
     def _answer(self, lookup: Lookup) -> None:
         link = self._links.get(lookup.connection)
         if link is None or link.is_closing:
             return
-        value = self._status(lookup) if lookup.kind == "status" else self._journal.look_up(lookup)
+        value = self._look_up(lookup)
         answer: dict[str, object] = {"type": "mux_result", "requestId": lookup.request_id, "ok": value is not None}
         if value is not None:
             answer["value"] = value
@@ -228,9 +305,15 @@ class Server:
         link.output_bytes += len(data)
         self._dirty[link.id] = link
 
-    def _status(self, lookup: Lookup) -> dict[str, object]:
-        import json
+    def _look_up(self, lookup: Lookup) -> dict[str, object] | None:
+        if lookup.kind == "status":
+            return self._status(lookup)
+        if lookup.kind == "prune":
+            removed, after = self._journal.prune(now_ms(), **json.loads(lookup.argument))
+            return {"removed": removed, "after": after}
+        return self._journal.look_up(lookup)
 
+    def _status(self, lookup: Lookup) -> dict[str, object]:
         return {
             **json.loads(lookup.argument),
             "pid": os.getpid(),
@@ -238,6 +321,7 @@ class Server:
             "uptime_s": round(time.time() - self._started_at, 1),
             "journal_bytes": self._journal.size_bytes(),
             "journal": str(self._journal.path),
+            "durability": self._journal.durability,
         }
 
     def _flush(self, link: Link) -> None:
@@ -271,9 +355,9 @@ class Server:
             return
         mask = selectors.EVENT_READ if link.output_bytes < OUTPUT_PAUSE_BYTES else 0
         mask |= selectors.EVENT_WRITE if link.output else 0
-        key = self._selector.get_key(link.sock)
-        if key.events != mask:
-            self._selector.modify(link.sock, mask, key.data)
+        if link.mask != mask:
+            link.mask = mask
+            self._selector.modify(link.sock, mask, self._selector.get_key(link.sock).data)
 
     def _begin_close(self, link: Link) -> None:
         """End a connection politely: its output first, then FIN, then a moment for it to hang up."""

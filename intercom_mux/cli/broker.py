@@ -1,15 +1,38 @@
-"""`broker run | start | stop | status`: the one process that carries the messages of this user."""
+"""`broker run | start | stop | status | replace`: the one process that carries the messages of this user."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from intercom_mux.cli import text
 from intercom_mux.cli.caller import json_option, print_json
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 Json = dict[str, Any]
+
+LOST_WITH_IT = (
+    "It holds everything in memory: messages that wait for a session that is away, and open asks, are lost.\n"
+    "Its sessions reconnect to our broker within seconds; from then on messages are journaled."
+)
+
+
+def places_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--pi DIR` and `--atomic DIR`, each repeatable."""
+    for name, owner in (("--atomic", "atomic"), ("--pi", "pi")):
+        text_of_help = f"Listen for the sessions of this agent directory of {owner} too; remembered."
+        command = click.option(name, f"{owner}_dirs", multiple=True, metavar="DIR", help=text_of_help)(command)
+    return command
+
+
+def _agents(*dirs: str) -> list[Path]:
+    from intercom_mux.broker import places
+
+    return [places.agent_dir(text_of_dir) for text_of_dir in dirs]
 
 
 @click.group()
@@ -18,25 +41,30 @@ def broker() -> None:
 
 
 @broker.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+@places_options
+@click.option("--tcp", "has_tcp", is_flag=True, help="Listen on 127.0.0.1 too; broker.port.json has port and secret.")
 @click.argument("ignored", nargs=-1, type=click.UNPROCESSED, metavar="[ANYTHING]...")
-def run(ignored: tuple[str, ...]) -> None:
+def run(pi_dirs: tuple[str, ...], atomic_dirs: tuple[str, ...], has_tcp: bool, ignored: tuple[str, ...]) -> None:
     """Be the broker, in the foreground, until nobody has been registered for a while or a signal comes.
 
-    Further arguments are ignored, so that this can be pi's brokerCommand. Returns when another broker runs.
+    Further arguments are ignored and PI_CODING_AGENT_DIR is heeded, so that this can be pi's brokerCommand. Returns
+    when another broker of ours runs, which then listens for these sessions too.
     """
     del ignored
+    from intercom_mux.broker import places
     from intercom_mux.broker.lifecycle import serve
 
-    serve(announce=True)
+    serve(agents=[*_agents(*pi_dirs, *atomic_dirs), *places.asked_by_environment()], announce=True, has_tcp=has_tcp)
 
 
 @broker.command()
+@places_options
 @json_option
-def start(as_json: bool) -> None:
+def start(pi_dirs: tuple[str, ...], atomic_dirs: tuple[str, ...], as_json: bool) -> None:
     """Start the broker in the background unless it runs; it answers on return."""
-    from intercom_mux.broker.lifecycle import ensure_running
+    from intercom_mux.broker.lifecycle import start_at
 
-    socket = str(ensure_running())
+    socket = str(start_at(_agents(*pi_dirs, *atomic_dirs)))
     if as_json:
         print_json({"running": True, "socket": socket})
     else:
@@ -63,24 +91,60 @@ def status(as_json: bool) -> None:
     facts = _facts()
     if as_json:
         print_json(facts)
-    elif not facts["running"]:
-        text.emit("no broker is running; any command that needs one starts it")
-    else:
+        return
+    places = facts.pop("places")
+    if facts["running"]:
         text.emit(text.table([(key.replace("_", " "), _shown(value)) for key, value in facts.items()]))
+    else:
+        text.emit("no broker is running; any command that needs one starts it")
+    for place in places:
+        text.emit(f"{place['path']}: {_holder(place)}")
+
+
+@broker.command()
+@click.option("--pi", "pi_dir", metavar="DIR", help="The agent directory; by default pi's own.")
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+@json_option
+def replace(pi_dir: str | None, is_agreed: bool, as_json: bool) -> None:
+    """Retire pi's stock broker and listen in its place before its sessions reconnect; asks first."""
+    from intercom_mux.broker import lifecycle, places
+
+    agent = places.pi_agent_dir() if pi_dir is None else places.agent_dir(pi_dir)
+    socket = str(places.socket_of(agent))
+    foreign = lifecycle.foreign_broker(agent)
+    if foreign is not None and not is_agreed:
+        click.echo(f"Another broker (pid {foreign}) serves {socket}.\n{LOST_WITH_IT}", err=True)
+        click.confirm("Replace it?", abort=True, err=True)
+    retired = lifecycle.replace(agent)
+    if as_json:
+        print_json({"socket": socket, "retired": retired})
+    else:
+        before = "" if retired is None else f"; the other one (pid {retired}) is retired"
+        text.emit(f"the broker listens on {socket}{before}")
+
+
+def _holder(place: Json) -> str:
+    if place["state"] == "ours":
+        return "served by this broker"
+    if place["state"] == "none":
+        return "nobody listens"
+    return f"another broker (pid {place['pid'] or 'unknown'}); `intercom-mux broker replace` retires it"
 
 
 def _facts() -> Json:
     from intercom_mux import paths
+    from intercom_mux.broker import places
     from intercom_mux.broker.lifecycle import running
     from intercom_mux.client.blocking import Client
     from intercom_mux.client.identity import of_shell
 
     info = running()
     if info is None:
-        return {"running": False, "socket": str(paths.broker_socket())}
+        return {"running": False, "socket": str(paths.broker_socket()), "places": places.survey(None)}
     with Client.connect(of_shell()) as client:
         counts = client.request("status")
-    return {"running": True, "socket": info["socket"], **counts}
+    found = places.survey(info["pid"])
+    return {"running": True, "socket": info["socket"], **counts, "places": found}
 
 
 def _shown(value: object) -> str:

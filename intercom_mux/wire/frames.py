@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intercom_mux.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_FRAME_BYTES = 1_048_576
 """Largest payload in either direction; pi-intercom v1 readers drop the connection above it."""
@@ -33,8 +36,24 @@ def _refuse_constant(name: str) -> float:
 
 
 _decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
-_encode_raw = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_scan = _decoder.scan_once  # type: ignore[attr-defined]  # every JSONDecoder has it; typeshed leaves it out
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+def _raw_encoder() -> Callable[[Any], str]:
+    """Return the compact encoder; CPython's own is made once here, where `JSONEncoder` makes one for every value."""
+    make, escape = getattr(json.encoder, "c_make_encoder", None), json.encoder.encode_basestring
+    if make is None:
+        return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    encode_value = make(None, _not_json, escape, None, ":", ",", False, False, False)
+    return lambda value: "".join(encode_value(value, 0))
+
+
+def _not_json(value: object) -> str:
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_encode_raw = _raw_encoder()
 
 
 def dump(value: Any) -> bytes:
@@ -72,7 +91,7 @@ def decode(payload: bytes, *, max_nesting: int | None = None) -> dict[str, Any]:
             read), or not an object with a string `type`.
     """
     try:
-        value = _decoder.decode(payload.decode("utf-8", "replace"))
+        value = _load(payload.decode("utf-8", "replace"))
         if b"\\ud" in payload or b"\\uD" in payload:
             value = _decoder.decode(_without_lone_surrogates(_encode_raw(value)))
     except (ValueError, RecursionError) as error:
@@ -82,6 +101,15 @@ def decode(payload: bytes, *, max_nesting: int | None = None) -> dict[str, Any]:
     if max_nesting is not None and payload.count(b"{") + payload.count(b"[") > max_nesting:
         _check_nesting(value, max_nesting)
     return value
+
+
+def _load(text: str) -> Any:
+    """Return the value of a JSON text; a compact one, as clients write it, is read without a search for blanks."""
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def _without_lone_surrogates(text: str) -> str:

@@ -98,6 +98,7 @@ def test_stop_ends_the_running_broker_and_says_whether_there_was_one(home: Path)
         start()
         assert lifecycle.stop() is True
         assert lifecycle.running() is None
+        assert not paths.runtime_dir().exists()
     began = time.monotonic()
     start()
     assert time.monotonic() - began < 5 * SCALE

@@ -1,8 +1,11 @@
-"""`broker run | start | stop | status`."""
+"""`broker run | start | stop | status | replace`."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from intercom_mux import paths
@@ -14,7 +17,10 @@ from tests.support import wait_until
 def test_status_starts_nothing(home: Path) -> None:
     """Without a broker it says so, and names the socket that one would have."""
     facts = run("broker", "status", "--json")
-    assert (facts.code, facts.json) == (0, {"running": False, "socket": str(paths.broker_socket())})
+    assert (facts.code, facts.json) == (
+        0,
+        {"running": False, "socket": str(paths.broker_socket()), "places": []},
+    )
     assert run("broker", "status").out.startswith("no broker is running")
     assert not paths.broker_file().exists()
 
@@ -41,3 +47,51 @@ def test_run_announces_and_ignores_what_follows(home: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     process.communicate()
+
+
+def test_start_at_further_places(home: Path) -> None:
+    """They are made, served on return, and listed with who holds them."""
+    pi, atomic = home / "pi", home / "atomic"
+    assert run("broker", "start", "--pi", str(pi), "--atomic", str(atomic)).code == 0
+    facts = run("broker", "status", "--json").json
+    expected = [
+        {"path": str(agent / "intercom" / "broker.sock"), "state": "ours", "pid": facts["pid"]}
+        for agent in (pi, atomic)
+    ]
+    assert facts["places"] == expected
+    assert f"{expected[0]['path']}: served by this broker" in run("broker", "status").out
+    run("broker", "stop")
+    assert f"{expected[0]['path']}: nobody listens" in run("broker", "status").out
+
+
+def test_run_takes_places_and_pis_setting(home: Path) -> None:
+    """Before the arguments that pi appends."""
+    arguments = ("broker", "run", "--pi", str(home / "asked"), "/x/broker.ts")
+    process = start(*arguments, env={**os.environ, "PI_CODING_AGENT_DIR": str(home / "set")})
+    assert process.stdout is not None
+    process.stdout.readline()
+    states = {place["path"]: place["state"] for place in run("broker", "status", "--json").json["places"]}
+    assert states == {str(home / name / "intercom" / "broker.sock"): "ours" for name in ("asked", "set")}
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+
+
+def test_replace_asks_and_says_what_is_lost(home: Path) -> None:
+    """Nothing happens without a yes; status names the other broker and the way."""
+    agent = home / ".pi" / "agent"
+    paths.private_dir(agent / "intercom")
+    program = Path(__file__).parent.parent / "broker" / "stock_broker.py"
+    stock = subprocess.Popen([sys.executable, str(program), str(agent / "intercom")], stdout=subprocess.PIPE)
+    assert stock.stdout is not None
+    stock.stdout.readline()
+    refused = run("broker", "replace", stdin="n\n")
+    assert refused.code != 0
+    assert f"(pid {stock.pid})" in refused.err
+    assert "are lost" in refused.err
+    assert stock.poll() is None
+    assert f"another broker (pid {stock.pid}); `intercom-mux broker replace`" in run("broker", "status").out
+    socket = str(agent / "intercom" / "broker.sock")
+    assert run("broker", "replace", "--json", stdin="y\n").json == {"socket": socket, "retired": stock.pid}
+    assert stock.wait(10) == 0
+    stock.communicate()
+    assert run("broker", "replace", "--yes").out == f"the broker listens on {socket}\n"

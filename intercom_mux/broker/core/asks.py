@@ -6,10 +6,11 @@ Every ask ends in a reply or in a reason that its asker is told. Source of the r
 from __future__ import annotations
 
 from intercom_mux.broker.core import delivery as deliveries
-from intercom_mux.broker.core import endings
+from intercom_mux.broker.core import endings, sessions
 from intercom_mux.broker.core.addresses import shown_name
 from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.wire import states
+from intercom_mux.wire.frames import dump
 from intercom_mux.wire.messages import required_id
 
 _DEADLINE_MAX_MS = 7 * 24 * 3_600_000
@@ -120,12 +121,15 @@ def add(state: BrokerState, ask: Ask) -> None:
     state.set_timer(ask.deadline, "ask", ask.key)
 
 
-def drop(state: BrokerState, key: tuple[SessionKey, str], outcome: str) -> None:
-    """Close an ask, if it is open, for `outcome`: answered, cancelled, superseded, expired or ended."""
+def drop(state: BrokerState, key: tuple[SessionKey, str], outcome: str, *, is_late: bool = False) -> None:
+    """Close an ask, if it is open, for `outcome`: answered, cancelled, superseded, expired or ended.
+
+    `is_late`: the journal can tell by itself (`Journal.load`), so that it need not be written now.
+    """
     ask = state.asks.pop(key, None)
     if ask is None:
         return
-    state.record("ask_end", ask.asker, ask.id, outcome)
+    (state.record_late if is_late else state.record)("ask_end", ask.asker, ask.id, outcome)
     asked = state.sessions.get(ask.asked)
     if asked is not None and asked.active_ask == key:
         asked.active_ask = None
@@ -142,11 +146,12 @@ def close_answered(
     The reply confirms the question too. A blocking asker that was lost with the broker gets a short while to come back
     before its mailbox gets the reply.
     """
-    drop(state, ask.key, "answered")
+    is_late = reply.target == ask.asker
+    drop(state, ask.key, "answered", is_late=is_late)
     question, asked = state.records.get(ask.key), state.sessions.get(ask.asked)
     if question is not None and asked is not None:
         deliveries.tell_taken(state, asked, connection, question)
-        endings.finish(state, question, states.DONE, now)
+        endings.finish(state, question, states.DONE, now, is_late=is_late)
     if ask.is_blocking and ask.resume_until > now and not ask.waiter:
         reply.hold_until = ask.resume_until
         state.set_timer(ask.resume_until, "flush", ask.asker)
@@ -226,6 +231,23 @@ def _end(state: BrokerState, ask: Ask, now: int, outcome: str, reason: str) -> N
         state.write(waiter.id, {**event, "reason": reason})
         return
     asker = state.sessions.get(ask.asker)
-    if asker is not None:
+    if asker is not None and not asker.holds_mail:
+        _answer_for(state, ask, asker, now, outcome, reason)
+    elif asker is not None:
         whom = _name(state, ask.asked, asker.team.id if asker.team else None)
         endings.notice(state, asker, f"Ask {ask.id[:8]} to {whom} ended: {reason}.", now)
+
+
+def _answer_for(state: BrokerState, ask: Ask, asker: Session, now: int, outcome: str, reason: str) -> None:
+    """Tell a foreign asker that its ask has ended in the only way it knows: a reply from whom it asked.
+
+    At the deadline its own time-out tells it. The key `muxEnded` says that the broker wrote this.
+    """
+    endpoint, asked = asker.endpoint, state.sessions.get(ask.asked)
+    if endpoint is None or asked is None or outcome == "expired":
+        return
+    text = f"(intercom) The ask ended without a reply: {reason}."
+    message: Json = {"id": f"ended-{next(state.new_epoch)}", "timestamp": now, "replyTo": ask.id}
+    message |= {"content": {"text": text}, "brokerReceivedAt": now, "brokerDeliveredAt": now, "muxEnded": "E_ASK_ENDED"}
+    head = b'{"type":"message","from":' + sessions.describe(state, asked, endpoint.view)
+    state.write_raw(endpoint.id, head + b',"message":' + dump(message) + b"}")

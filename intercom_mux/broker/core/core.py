@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 from heapq import heappop
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery, endings, requests, restore, sessions
-from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits, Session
+from intercom_mux.broker.core import asks, delivery, endings, extensions, requests, restore, sessions
+from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits, SaveState, Session
 from intercom_mux.errors import ProtocolError
 from intercom_mux.wire.frames import MAX_NESTING, decode
 from intercom_mux.wire.messages import required_id
@@ -30,6 +31,9 @@ _HANDLERS: dict[str, Callable[[BrokerState, Connection, Json, int], None]] = {
     "unregister": sessions.unregister,
     "register": sessions.register,
     "mux": requests.handle,
+    "extension_capabilities_update": extensions.update,
+    "extension_publish": extensions.publish,
+    "extension_state_commit": extensions.commit,
 }
 
 
@@ -38,6 +42,11 @@ _SESSION_TIMERS: dict[str, Callable[[BrokerState, Session, int], None]] = {
     "mailbox": endings.expire_mailbox,
     "flush": delivery.flush,
 }
+
+
+def _knows(secret: str, frame: Json) -> bool:
+    given = frame.get("stateId")
+    return type(given) is str and compare_digest(given.encode(), secret.encode())
 
 
 def _epochs() -> Iterator[str]:
@@ -49,17 +58,27 @@ def _epochs() -> Iterator[str]:
 class Core:
     """Everything the broker decides."""
 
-    def __init__(self, limits: Limits | None = None, snapshot: restore.Snapshot | None = None, now: int = 0) -> None:
-        self.state = BrokerState(limits or Limits(), _epochs())
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        snapshot: restore.Snapshot | None = None,
+        now: int = 0,
+        real_dir: Callable[[str], str] = os.path.normpath,
+        shared: dict[str, extensions.SharedState] | None = None,
+    ) -> None:
+        """`real_dir` says where a directory really is, so that two ways to write it are one; `shared` is the state
+        of extensions as loaded."""
+        self.state = BrokerState(limits or Limits(), _epochs(), real_dir)
+        self.state.shared.update(shared or {})
         self._patience = self.state.limits.register_within
         if snapshot is not None:
             restore.apply(self.state, snapshot, now)
 
-    def connect(self, connection: int, uid: int | None, now: int) -> None:
-        """A socket was accepted; ids are the server's, never reused while open."""
+    def connect(self, connection: int, uid: int | None, now: int, secret: str | None = None) -> None:
+        """A socket was accepted; ids are the server's, never reused while open; over TCP it must name `secret`."""
         state = self.state
         burst = float(state.limits.v1_burst)
-        state.connections[connection] = Connection(connection, uid, now, tokens=burst, refilled_at=now)
+        state.connections[connection] = Connection(connection, uid, now, tokens=burst, refilled_at=now, secret=secret)
         state.set_timer(now + state.limits.register_within, "register", connection)
         waiting = [c for c in state.connections.values() if c.session is None and not c.is_closing]
         if len(waiting) > state.limits.unregistered:
@@ -101,6 +120,8 @@ class Core:
 
     def _dispatch(self, link: Connection, frame: Json, now: int) -> None:
         kind = frame["type"]
+        if link.secret is not None and kind in {"health", "register"} and not _knows(link.secret, frame):
+            raise ProtocolError("wrong stateId")
         if kind == "health":
             self._health(link, frame)
             return
@@ -157,6 +178,15 @@ class Core:
     def is_unused(self) -> bool:
         """Whether nobody is registered: the broker may stop, its journal keeps what waits."""
         return all(link.session is None for link in self.state.connections.values())
+
+    @property
+    def has_records(self) -> bool:
+        """Whether the next commit has something to write."""
+        return bool(self.state.effects.records)
+
+    def saved(self, order: SaveState, *, is_kept: bool) -> None:
+        """The store has carried out `order`, or could not."""
+        extensions.saved(self.state, order, is_kept=is_kept)
 
     def take_effects(self) -> Effects:
         """Return what is to be done since the last call."""

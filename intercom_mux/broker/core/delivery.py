@@ -6,9 +6,10 @@ Source of the rules: docs/protocol.md, "Delivery".
 
 from __future__ import annotations
 
+import json
 from hashlib import blake2b
 
-from intercom_mux.broker.core import asks, endings, sessions
+from intercom_mux.broker.core import asks, endings, identity, sessions
 from intercom_mux.broker.core.addresses import known_names, resolve, shown_name
 from intercom_mux.broker.core.model import BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.errors import ProtocolError
@@ -23,6 +24,7 @@ _ENVELOPE_BYTES = 2_048
 """Room for what stands around a message in any frame that carries it."""
 
 _NAMES_SHOWN = 100
+_NOTE_LENGTH = 200
 _RECEIPT_STATES = {
     "receiver_received": states.RECEIVED,
     "queued": states.RECEIVED,
@@ -57,9 +59,9 @@ def send(state: BrokerState, connection: Connection, frame: Json, now: int) -> N
         sender = connection.session
         if sender is None or not sender.owns(connection):
             raise Refusal("E_SENDER_NOT_FOUND", "Sender session not found")
-        target = _target(state, connection, sender, address, frame)
+        target = _target(state, connection, sender, address, frame, message_id)
         accepted = accept(state, connection, sender, target, message, frame, now)
-        _answer_accepted(state, connection, accepted, target)
+        _answer_accepted(state, connection, accepted, state.sessions.get(accepted.target, target))
         if accepted.expects_reply:
             asks.resume(state, connection, sender, message_id, frame, now)
     except Refusal as refusal:
@@ -81,14 +83,22 @@ def _answer_refused(state: BrokerState, connection: Connection, message_id: str,
     state.write(connection.id, answer)
 
 
-def _target(state: BrokerState, connection: Connection, sender: Session, address: str, frame: Json) -> Session:
-    """Return the session to deliver to: the exact pair (`targetId`, `targetEpoch`) or the address ladder."""
+def _target(
+    state: BrokerState, connection: Connection, sender: Session, address: str, frame: Json, message_id: str
+) -> Session:
+    """Return the session to deliver to: the exact pair (`targetId`, `targetEpoch`) or the address ladder.
+
+    The exact pair of a message that was accepted before stays good: it asks for the same answer again.
+    """
     scope = sender.key.scope
     if "targetId" in frame or "targetEpoch" in frame:
         exact_id, epoch = frame.get("targetId"), frame.get("targetEpoch")
         if type(exact_id) is not str or type(epoch) is not str or not exact_id or not epoch:
             raise Refusal("E_INVALID_TARGET", "Exact target requires an id and endpoint epoch")
         target = state.sessions.get(SessionKey(scope, exact_id))
+        known = state.records.get((sender.key, message_id))
+        if target is not None and known is not None and known.target == target.key:
+            return target
         if target is None or not (target.is_connected or target.holds_mail):
             raise Refusal("E_TARGET_NOT_FOUND", "Session not found")
         if target.epoch != epoch:
@@ -116,25 +126,27 @@ def accept(
     Raises:
         Refusal: It may not be accepted; nothing changed.
     """
-    print_ = _fingerprint(target, message)
+    receiver = target if "targetId" in frame else identity.heir(state, target, sender) or target
+    print_ = _fingerprint(receiver, message)
     known = state.records.get((sender.key, message["id"]))
     if known is not None:
         if known.fingerprint != print_:
             raise Refusal("E_MESSAGE_ID_REUSE", "Message id was reused with different authored content")
         _refuse_ended(known)
         return known
-    if (target.key, message["id"]) in state.inbound:
+    if (receiver.key, message["id"]) in state.inbound:
         raise Refusal("E_MESSAGE_ID_REUSE", "Message id is in use by another sender")
     if target is sender and connection.generation == "mux":
         raise Refusal("E_SELF_TARGET", "Cannot message the current session")
+    earlier = endings.check_supersedes(state, sender, receiver, message)
     asked = asks.check_reply(state, sender, target, message)
-    _check_capacity(state, target)
+    _check_capacity(state, receiver)
     if message.get("expectsReply"):
         asks.check_ask(state, connection, sender, target, message, frame)
-    delivery = _new_delivery(state, sender, target, message, print_, now)
-    if "supersedes" in message:
-        endings.supersede(state, sender, target, message, now)
-    hold(state, target, delivery)
+    delivery = _new_delivery(state, sender, receiver, message, print_, now)
+    if earlier is not None:
+        endings.supersede(state, earlier, delivery.id, now)
+    hold(state, receiver, delivery)
     record(state, delivery)
     if message.get("expectsReply"):
         asks.open_ask(state, connection, delivery, message, frame, now)
@@ -142,15 +154,16 @@ def accept(
     if waiter is not None:
         _write(state, waiter, delivery, now)
     else:
-        dispatch(state, target, delivery, now)
+        dispatch(state, receiver, delivery, now)
     return delivery
 
 
 def _fingerprint(target: Session, message: Json) -> bytes:
     content = message["content"]
-    parts = [target.key.id, content["text"], content.get("attachments")]
-    parts += [message.get(key) for key in ("replyTo", "expectsReply", "supersedes", "retryOf")]
-    return blake2b(dump(parts), digest_size=16).digest()
+    print_ = blake2b(content["text"].encode(), digest_size=16)
+    facts = [message.get(key) for key in ("replyTo", "expectsReply", "supersedes", "retryOf")]
+    print_.update(dump([target.key.id, *facts, content.get("attachments")]))
+    return print_.digest()
 
 
 def _check_capacity(state: BrokerState, target: Session) -> None:
@@ -162,8 +175,8 @@ def _check_capacity(state: BrokerState, target: Session) -> None:
 def _new_delivery(
     state: BrokerState, sender: Session, target: Session, message: Json, fingerprint: bytes, now: int
 ) -> Delivery:
-    body = {k: v for k, v in message.items() if k != "brokerDeliveredAt"}
-    body["brokerReceivedAt"] = now
+    message.pop("brokerDeliveredAt", None)
+    message["brokerReceivedAt"] = now
     sender_info = sessions.describe(state, sender, target.team.id if target.team else None)
     delivery = Delivery(
         seq=state.next_seq,
@@ -171,7 +184,7 @@ def _new_delivery(
         sender=sender.key,
         target=target.key,
         sender_info=sender_info,
-        body=dump(body),
+        body=dump(message),
         fingerprint=fingerprint,
         accepted_at=now,
         expires_at=now + state.limits.message_ttl,
@@ -195,6 +208,18 @@ def hold(state: BrokerState, target: Session, delivery: Delivery) -> None:
     target.mailbox[delivery.seq] = delivery
     target.mailbox_bytes += len(delivery.body)
     look_at(state, target, delivery.expires_at)
+
+
+def readdress(state: BrokerState, delivery: Delivery, gone: Session, heir: Session) -> None:
+    """Move what waits from one mailbox to another; what the new receiver knows by that id already stays."""
+    if (heir.key, delivery.id) in state.inbound:
+        return
+    del state.inbound[gone.key, delivery.id], gone.mailbox[delivery.seq]
+    gone.mailbox_bytes -= len(delivery.body)
+    delivery.target = heir.key
+    delivery.fingerprint = _fingerprint(heir, json.loads(delivery.body))
+    hold(state, heir, delivery)
+    state.record("readdress", delivery.seq, heir.key.id, delivery.fingerprint)
 
 
 def look_at(state: BrokerState, target: Session, at: int) -> None:
@@ -263,7 +288,7 @@ def _refuse_ended(known: Delivery) -> None:
     ends = {
         states.EXPIRED: ("E_DELIVERY_EXPIRED", "Mailbox delivery expired"),
         states.CANCELLED: ("E_DELIVERY_CANCELLED", "Sender cancelled the delivery"),
-        states.SUPERSEDED: ("E_DELIVERY_SUPERSEDED", "Superseded by a later message"),
+        states.SUPERSEDED: ("E_DELIVERY_SUPERSEDED", f"Superseded by {known.superseded_by}"),
         states.PARKED: ("E_DELIVERY_FAILED", "Receiver never confirmed the delivery"),
         states.REFUSED: ("E_DELIVERY_FAILED", "Receiver is gone"),
     }
@@ -318,6 +343,7 @@ def receipt(state: BrokerState, connection: Connection, frame: Json, now: int) -
     delivery = state.inbound.get((receiver.key, value["messageId"]))
     if delivery is None:
         return
+    delivery.note = str(value.get("detail") or delivery.note)[:_NOTE_LENGTH]
     to = _RECEIPT_STATES.get(value["status"])
     if value["status"] == "injected" and (delivery.sender, delivery.id) in state.asks:
         receiver.active_ask = (delivery.sender, delivery.id)

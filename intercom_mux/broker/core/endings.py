@@ -17,8 +17,11 @@ SYSTEM_ID = "intercom-mux"
 """Id and name of the broker itself where it writes to a session."""
 
 
-def finish(state: BrokerState, delivery: Delivery, to: str, now: int) -> None:
-    """Bring a delivery to its end: off the mailbox, into the record that answers a resend."""
+def finish(state: BrokerState, delivery: Delivery, to: str, now: int, *, is_late: bool = False) -> None:
+    """Bring a delivery to its end: off the mailbox, into the record that answers a resend.
+
+    `is_late`: what is on disk already tells it (a question that has its reply), so it need not be written now.
+    """
     if not states.can_advance(delivery.state, to):
         return
     delivery.state = to
@@ -30,7 +33,7 @@ def finish(state: BrokerState, delivery: Delivery, to: str, now: int) -> None:
     if carrier is not None:
         carrier.carried.pop(delivery.seq, None)
     delivery.body = delivery.sender_info = b""
-    state.record("finish", delivery.seq, to, now)
+    (state.record_late if is_late else state.record)("finish", delivery.seq, to, now)
     if (delivery.sender, delivery.id) not in state.asks:
         state.finished.append(delivery)
     trim_records(state, now)
@@ -88,12 +91,25 @@ def control(state: BrokerState, delivery: Delivery, action: str, now: int, by: s
     state.write_raw(endpoint.id, head + b',"control":' + dump(value) + b"}")
 
 
-def supersede(state: BrokerState, sender: Session, target: Session, message: Json, now: int) -> None:
+def check_supersedes(state: BrokerState, sender: Session, target: Session, message: Json) -> Delivery | None:
+    """Return the message that `message` replaces, None when it replaces none.
+
+    Raises:
+        Refusal: There is none from this sender to this receiver.
+    """
+    if "supersedes" not in message:
+        return None
     earlier = state.records.get((sender.key, message["supersedes"]))
     if earlier is None or earlier.target != target.key:
         reason = "Supersede target does not match a previous message from this sender to this receiver"
         raise deliveries.Refusal("E_SUPERSEDE_TARGET", reason)
-    control(state, earlier, "supersede", now, message["id"])
+    return earlier
+
+
+def supersede(state: BrokerState, earlier: Delivery, by: str, now: int) -> None:
+    """End `earlier` in favour of the message `by`, its receiver told first."""
+    earlier.superseded_by = by
+    control(state, earlier, "supersede", now, by)
     asks.drop(state, (earlier.sender, earlier.id), "superseded")
     finish(state, earlier, states.SUPERSEDED, now)
 

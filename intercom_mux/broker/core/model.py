@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intercom_mux.wire.frames import dump, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from intercom_mux.broker.core.extensions import Owner, SharedState
 
 Json = dict[str, Any]
 
@@ -44,6 +46,9 @@ class Limits:
     v1_per_second: int = 120
     sessions: int = 4_096
     presence_interval: int = 1_000
+    takeovers: int = 3
+    takeover_window: int = 10_000
+    takeover_guard: int = 60_000
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,6 +66,7 @@ class Connection:
 
     `generation` is "old" (0.6-era, registered without `sessionId`), "v1", or "mux" (asked for our additions).
     `is_handle`: acts as `session` without being its endpoint. `view` is the team whose bare names it uses.
+    `secret`: what `health` and `register` must name as `stateId`, over TCP only.
     `wants_events`: is told when others join, change or leave. `carried`: what was written to it and is not done yet.
     `has_backlog`: its mailbox holds more than it could be given at once; the rest follows when it has read.
     """
@@ -70,6 +76,7 @@ class Connection:
     opened_at: int
     tokens: float
     refilled_at: int
+    secret: str | None = None
     session: Session | None = None
     is_handle: bool = False
     generation: str = "v1"
@@ -86,7 +93,9 @@ class Session:
 
     `endpoint` receives its messages; `handles` are short-lived connections that act as it. `kind` is "peer", "shell"
     or "agent" (any other registered program). `active_ask` is the ask that the agent's current turn works on;
-    `expiry_at` is when its mailbox is looked through next, 0 = no need.
+    `expiry_at` is when its mailbox is looked through next, 0 = no need. `takeovers` are the times of late at which
+    another process took its endpoint; until `guarded_until` none may. `capabilities` are its extensions by namespace,
+    and whether it may own them.
     """
 
     key: SessionKey
@@ -106,6 +115,9 @@ class Session:
     expiry_at: int = 0
     active_ask: tuple[SessionKey, str] | None = None
     broadcast_at: int = 0
+    takeovers: list[int] = field(default_factory=list)
+    guarded_until: int = 0
+    capabilities: dict[str, bool] = field(default_factory=dict)
     info_cache: dict[str | None, bytes] = field(default_factory=dict)
 
     def owns(self, connection: Connection) -> bool:
@@ -130,7 +142,10 @@ class Session:
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One accepted message for one session; `body` is its JSON, `sent_to` the connection it was written to."""
+    """One accepted message for one session; `body` is its JSON, `sent_to` the connection it was written to.
+
+    `note` is the last detail its receiver gave in a receipt, such as why it is held; it is not journaled.
+    """
 
     seq: int
     id: str
@@ -149,6 +164,8 @@ class Delivery:
     hold_until: int = 0
     finished_at: int = 0
     is_notice: bool = False
+    superseded_by: str = "a later message"
+    note: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -198,6 +215,21 @@ class Close(NamedTuple):
     connection: int
 
 
+class SaveState(NamedTuple):
+    """Order to write the state of an extension to the store and to tell the core how that went.
+
+    `key` is the namespace's name in the store, `payload` its JSON, `at` Unix milliseconds.
+    """
+
+    connection: int
+    scope: str
+    namespace: str
+    key: str
+    revision: int
+    payload: bytes
+    at: int
+
+
 class Lookup(NamedTuple):
     """Order to answer `request_id` on a connection from the journal, after the commit."""
 
@@ -210,22 +242,30 @@ class Lookup(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What the server must do, in this order: commit `records`, then `output`, then `lookups`."""
+    """What the server must do, in this order: commit `records`, then `saves`, `output`, `lookups`.
+
+    `late` are records that those on disk imply (`Journal.load` draws the conclusion): any later commit may take them.
+    `warnings` are for the log.
+    """
 
     records: list[tuple[Any, ...]] = field(default_factory=list)
     output: list[tuple[int, bytes] | Close] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
+    late: list[tuple[Any, ...]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    saves: list[SaveState] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.output or self.lookups)
+        return bool(self.records or self.output or self.lookups or self.late or self.saves)
 
 
 class BrokerState:
     """Everything the broker knows, and the effects of the events handled since they were last taken."""
 
-    def __init__(self, limits: Limits, new_epoch: Iterator[str]) -> None:
+    def __init__(self, limits: Limits, new_epoch: Iterator[str], real_dir: Callable[[str], str]) -> None:
         self.limits = limits
         self.new_epoch = new_epoch
+        self.real_dir = real_dir
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[SessionKey, Session] = {}
         self.by_name: dict[tuple[str, str], set[Session]] = {}
@@ -235,6 +275,8 @@ class BrokerState:
         self.finished: deque[Delivery] = deque()
         self.asks: dict[tuple[SessionKey, str], Ask] = {}
         self.tasks: dict[tuple[str, str, str], Task] = {}
+        self.owners: dict[tuple[str, str], Owner] = {}
+        self.shared: dict[str, SharedState] = {}
         self.timers: list[tuple[int, int, str, Any]] = []
         self.next_seq = 1
         self.next_order = 1
@@ -259,6 +301,10 @@ class BrokerState:
     def record(self, *operation: Any) -> None:
         """Have the journal write one operation in the next commit."""
         self.effects.records.append(operation)
+
+    def record_late(self, *operation: Any) -> None:
+        """Have the journal write one operation some time: what it holds already implies it."""
+        self.effects.late.append(operation)
 
     def set_timer(self, at: int, kind: str, subject: Any) -> None:
         """Have `Core.tick` look at `subject` once `at` has come; the look decides whether anything is due."""

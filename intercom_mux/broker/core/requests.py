@@ -94,6 +94,7 @@ def _pending(state: BrokerState, connection: Connection, me: Session, _frame: Js
             "is_blocking": ask.is_blocking,
             "is_active": ask.key == me.active_ask,
             "state": sent.state if sent else states.DONE,
+            "note": sent.note if sent else "",
         }
 
     to_me = (row(ask, ask.asker) for ask in state.asks.values() if ask.asked == me.key)
@@ -311,18 +312,28 @@ def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json
     return {"retired": retired}
 
 
-def _status(state: BrokerState, connection: Connection, me: Session, frame: Json, _now: int) -> None:
+def _status(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> None:
     """Answer with counts; the server adds what only it knows (pid, uptime, journal size)."""
     counts: Json = {
         "sessions": sum(1 for s in state.sessions.values() if s.is_connected),
         "remembered": len(state.sessions),
+        "mailboxes": sum(1 for s in state.sessions.values() if s.mailbox),
         "connections": len(state.connections),
         "waiting_messages": sum(len(s.mailbox) for s in state.sessions.values()),
         "open_asks": len(state.asks),
         "tasks": len(state.tasks),
         "teams": sorted(state.teams),
+        "contested": [s.key.id for s in state.sessions.values() if s.guarded_until > now],
     }
     state.effects.lookups.append(Lookup(connection.id, frame["requestId"], "status", me.key, json.dumps(counts)))
+
+
+def _prune(state: BrokerState, connection: Connection, me: Session, frame: Json, _now: int) -> None:
+    """Have the journal remove one batch of what has ended; the client asks again with `after` until that is 0."""
+    values = {key: frame[key] for key in ("days", "mb", "after") if key in frame}
+    if any(type(value) not in (int, float) or not 0 <= value < 2**53 for value in values.values()):
+        raise ProtocolError("mux.days, mb and after must be numbers of at least 0")
+    state.effects.lookups.append(Lookup(connection.id, frame["requestId"], "prune", me.key, json.dumps(values)))
 
 
 _OPERATIONS: dict[str, Callable[[BrokerState, Connection, Session, Json, int], Any]] = {
@@ -335,4 +346,5 @@ _OPERATIONS: dict[str, Callable[[BrokerState, Connection, Session, Json, int], A
     "name": _name,
     "retire": _retire,
     "status": _status,
+    "prune": _prune,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery, endings
+from intercom_mux.broker.core import asks, delivery, endings, extensions, identity
 from intercom_mux.broker.core.addresses import set_name, shown_name, team_label
 from intercom_mux.broker.core.model import BrokerState, Connection, Json, Session, SessionKey, Team
 from intercom_mux.errors import ProtocolError
@@ -27,7 +27,7 @@ from intercom_mux.wire.messages import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FEATURES = ["exact-send-v1"]
+FEATURES = ["extension-bus-v1", "exact-send-v1"]
 OWN_FEATURES = [*FEATURES, "mux-v1"]
 
 
@@ -36,12 +36,14 @@ def register(state: BrokerState, connection: Connection, frame: Json, now: int) 
     if connection.session is not None:
         raise ProtocolError("already registered")
     info = check_registration(frame.get("session"))
+    info["trustedLocal"] = connection.secret is None
     session_id = frame.get("sessionId")
-    if session_id is not None and not (is_id(session_id) and session_id.strip()):
+    if "sessionId" in frame and not (is_id(session_id) and str(session_id).strip()):
         raise ProtocolError(f"register.sessionId must be a non-blank string of at most {MAX_ID_CHARS}")
     scope = frame.get("scopeId", "")
     if not is_id(scope):
         raise ProtocolError(f"register.scopeId must be a string of at most {MAX_ID_CHARS}")
+    capabilities = extensions.check_capabilities(frame["session"].get("extensions", []))
     mux = check_mux(frame["mux"]) if type(frame.get("mux")) is dict else None
     connection.is_handle = False
     connection.wants_events = mux is None or mux.get("events") is True
@@ -53,15 +55,27 @@ def register(state: BrokerState, connection: Connection, frame: Json, now: int) 
     else:
         connection.generation = "v1" if session_id is not None else "old"
     key = SessionKey(scope.strip(), session_id or next(state.new_epoch))
-    _attach_endpoint(state, connection, key, info, mux or {}, now)
+    _attach_endpoint(state, connection, key, info, capabilities, mux or {}, now)
 
 
 def _attach_endpoint(
-    state: BrokerState, connection: Connection, key: SessionKey, info: Json, mux: Json, now: int
+    state: BrokerState,
+    connection: Connection,
+    key: SessionKey,
+    info: Json,
+    capabilities: dict[str, bool],
+    mux: Json,
+    now: int,
 ) -> None:
     session = state.sessions.get(key)
     if session is not None and session.token is not None and not _same(session.token, mux.get("token")):
         _refuse(state, connection, f'Session id "{key.id}" is reserved by a team')
+        return
+    if session is not None and _is_contested(state, session, info, now):
+        holder = session.info["pid"]
+        reason = f'Session id "{key.id}" is in use by process {holder}, and taken over too often'
+        state.effects.warnings.append(f"{reason}; refused process {info['pid']}")
+        _refuse(state, connection, reason)
         return
     if session is None:
         if sum(1 for s in state.sessions.values() if s.endpoint) >= state.limits.sessions:
@@ -72,6 +86,9 @@ def _attach_endpoint(
         state.sessions[key] = session
     elif session.endpoint is not None:
         _displace(state, session)
+    else:
+        session.order = state.next_order
+        state.next_order += 1
     session.endpoint = connection
     session.epoch = next(state.new_epoch)
     session.broadcast_at = now
@@ -87,7 +104,11 @@ def _attach_endpoint(
     remember(state, session)
     registered(state, connection, session)
     _broadcast(state, session, "session_joined")
+    before, session.capabilities = session.capabilities, capabilities
+    extensions.elect(state, key.scope, [*before, *capabilities])
+    identity.inherit(state, session)
     delivery.flush(state, session, now)
+    extensions.welcome(state, session)
 
 
 def _take_own_fields(state: BrokerState, session: Session, mux: Json) -> None:
@@ -163,6 +184,22 @@ def _refuse(state: BrokerState, connection: Connection, reason: str) -> None:
     state.close(connection.id)
 
 
+def _is_contested(state: BrokerState, session: Session, info: Json, now: int) -> bool:
+    """Whether two live processes fight for an id and this registration must lose.
+
+    A process that replaces its own connection never fights, nor does one whose rival has hung up.
+    """
+    if session.endpoint is None or session.info["pid"] == info["pid"]:
+        return False
+    limits = state.limits
+    recent = [at for at in session.takeovers if at > now - limits.takeover_window]
+    if now < session.guarded_until or len(recent) >= limits.takeovers:
+        session.guarded_until = now + limits.takeover_guard
+        return True
+    session.takeovers = [*recent, now]
+    return False
+
+
 def _displace(state: BrokerState, session: Session) -> None:
     """Take the endpoint away from its present connection, which is closed and owns nothing from now on."""
     old = session.endpoint
@@ -194,9 +231,12 @@ def leave(state: BrokerState, connection: Connection, now: int) -> None:
     if session.endpoint is not connection:
         return
     session.endpoint = None
+    session.guarded_until = 0
+    session.takeovers.clear()
     remember(state, session)
     state.set_timer(now + state.limits.session_memory, "session", session.key)
     _broadcast_left(state, session)
+    extensions.elect(state, session.key.scope, session.capabilities)
 
 
 def retire(state: BrokerState, session: Session, now: int, reason: str, spare: Connection | None = None) -> None:
@@ -214,6 +254,7 @@ def retire(state: BrokerState, session: Session, now: int, reason: str, spare: C
             state.close(connection.id)
     if endpoint is not None:
         _broadcast_left(state, session)
+        extensions.elect(state, session.key.scope, session.capabilities)
     set_name(state, session, None)
     state.sessions.pop(session.key, None)
     team = session.team
@@ -311,7 +352,7 @@ def describe(state: BrokerState, session: Session, view: str | None) -> bytes:
     if name is not None:
         value["name"] = name
     value.update(session.info)
-    value["trustedLocal"] = True
+    value.setdefault("trustedLocal", True)
     own: Json = {"kind": session.kind}
     if session.role is not None:
         own["role"] = session.role

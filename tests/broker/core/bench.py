@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from intercom_mux.broker.core.core import Core
-from intercom_mux.broker.core.model import Close, Limits, SessionKey
+from intercom_mux.broker.core.model import Close, Limits, SaveState, SessionKey
 from intercom_mux.broker.journal import Journal
 from intercom_mux.wire.frames import dump
 
@@ -113,9 +114,11 @@ class Bench:
     def __init__(self, limits: Limits | None = None, journal: Path | None = None) -> None:
         self.limits = limits or Limits()
         self.now = 1_700_000_000_000
-        self.journal = Journal(journal or Path(":memory:"))
+        self.journal = Journal(journal or Path(tempfile.mkdtemp(dir=Path.home())) / "journal.sqlite3")
         self.core = Core(self.limits)
         self.wires: dict[int, Wire] = {}
+        self.saves: list[SaveState] = []
+        self.keeps_state = True
         self.committed: list[tuple[Any, ...]] = []
         self._numbers = itertools.count(1)
         self._ids = itertools.count(1)
@@ -126,9 +129,13 @@ class Bench:
     def settle(self) -> None:
         """Carry effects out as the server does: journal, frames, lookups."""
         while effects := self.core.take_effects():
-            if effects.records:
-                self.journal.write(effects.records)
-                self.committed += effects.records
+            records = [*effects.late, *effects.records]
+            if records:
+                self.journal.write(records)
+                self.committed += records
+            self.saves += effects.saves
+            for order in effects.saves:
+                self.core.saved(order, is_kept=self.keeps_state)
             written = set()
             for item in effects.output:
                 wire = self.wires[item[0]]

@@ -388,3 +388,31 @@ def test_the_edge_outlives_connections(bench: Bench) -> None:
     worker.close()
     planner, worker = bench.pi("planner"), bench.pi("worker")
     assert worker.send("planner", replyTo="q1")["type"] == "delivered"
+
+
+def test_a_v1_asker_hears_at_once_that_nobody_will_answer(bench: Bench) -> None:
+    """By a reply from whom it asked, the only end of an ask that it knows; a receipt for it harms nobody."""
+    planner = bench.pi("planner")
+    worker, scout = bench.peer("worker-1"), bench.peer("scout")
+    planner.ask("blue/worker-1", id="q1")
+    planner.ask("blue/scout", id="q2")
+    planner.take()
+    worker.post(type="presence", status="exited:1")
+    frame = planner.one("message")
+    assert (frame["from"]["id"], frame["message"]["replyTo"]) == ("blue-worker-1", "q1")
+    assert frame["message"]["content"]["text"].startswith("(intercom) ")
+    assert frame["message"]["muxEnded"] == "E_ASK_ENDED"
+    planner.confirm(frame["message"]["id"])
+    scout.op("retire", sessions=[{"id": "blue-scout", "token": "secret"}], reason="the team is down")
+    (reply,) = planner.messages()
+    assert (reply["replyTo"], "the team is down" in reply["content"]["text"]) == ("q2", True)
+
+
+def test_a_v1_asker_is_left_to_its_own_time_out(bench: Bench) -> None:
+    """At the deadline nothing comes: its client gives up by itself."""
+    planner = bench.pi("planner")
+    bench.peer("worker-1")
+    planner.ask("blue/worker-1")
+    planner.take()
+    bench.wait(HOUR)
+    assert planner.messages() == []

@@ -530,3 +530,27 @@ def test_a_notice_never_causes_a_notice(bench: Bench) -> None:
     bench.shell().send("worker-1")
     bench.wait(100 * HOUR)
     assert [record[0] for record in bench.committed if record[0] == "message"] == ["message"] * 2
+
+
+def test_an_exact_message_again_is_answered_again_whatever_the_endpoint_is_now(bench: Bench) -> None:
+    """A client that lost the answer does not have it delivered twice because its receiver has reconnected."""
+    planner, worker = bench.pi("planner"), bench.pi("worker")
+    planner.post(type="list", requestId="r")
+    epoch = planner.one("sessions")["sessions"][1]["endpointEpoch"]
+    exact = {"targetId": "id-worker", "targetEpoch": epoch}
+    first = planner.send("worker", id="m1", frame=exact)
+    worker.confirm("m1")
+    again = bench.pi("worker")
+    assert planner.send("worker", id="m1", frame=exact) == first
+    assert planner.send("worker", "other", id="m1", frame=exact)["code"] == "E_MESSAGE_ID_REUSE"
+    assert again.texts() == []
+
+
+def test_superseding_is_checked_before_the_reply(bench: Bench) -> None:
+    """The order of v1's checks; the later id is named when the old message is sent again."""
+    planner = bench.pi("planner")
+    bench.pi("worker")
+    assert planner.send("worker", supersedes="x", replyTo="y")["code"] == "E_SUPERSEDE_TARGET"
+    planner.send("worker", "old", id="m1")
+    planner.send("worker", "new", id="m2", supersedes="m1")
+    assert planner.send("worker", "old", id="m1")["reason"] == "Superseded by m2"

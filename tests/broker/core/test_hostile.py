@@ -53,6 +53,10 @@ TEMPLATES: list[dict[str, Any]] = [
     {"type": "mux", "requestId": "1", "op": "progress", "task": "T", "percent": 5},
     *({"type": "mux", "requestId": "1", "op": op, "id": "q"} for op in ("inbox", "result", "pending", "name", "tasks")),
     *({"type": kind, "messageId": "q1", "requestId": "1"} for kind in ("cancel_ask", "cancel_message", "list")),
+    {"type": "register", "session": {**SESSION, "extensions": [{"namespace": "x/y", "ownerEligible": True}]}},
+    {"type": "extension_capabilities_update", "extensions": [{"namespace": "x/y", "ownerEligible": True}]},
+    {"type": "extension_publish", "namespace": "x/y", "audience": "owner", "payload": 1},
+    {"type": "extension_state_commit", "namespace": "x/y", "ownerEpoch": "e", "expectedRevision": 0, "payload": [1]},
     {"type": "health", "requestId": "1"},
     {"type": "unregister"},
 ]  # fmt: skip

@@ -14,10 +14,10 @@ SESSION = {"cwd": "/repo", "model": "m", "pid": 7, "startedAt": 1, "lastActivity
 def test_registered_is_the_first_frame_and_names_the_features(bench: Bench) -> None:
     """A v1 client gets exactly the v1 answer; one of ours also its name and what waits for it."""
     assert bench.register("id-1", "planner").frames == [
-        {"type": "registered", "sessionId": "id-1", "features": ["exact-send-v1"]}
+        {"type": "registered", "sessionId": "id-1", "features": ["extension-bus-v1", "exact-send-v1"]}
     ]
     ours = bench.register("id-2", "worker-1", {"version": 1}).frames[0]
-    assert ours["features"] == ["exact-send-v1", "mux-v1"]
+    assert ours["features"] == ["extension-bus-v1", "exact-send-v1", "mux-v1"]
     assert (ours["name"], ours["waiting"]) == ("worker-1", 0)
 
 
@@ -393,3 +393,31 @@ def test_sessions_survive_a_crash_with_what_they_are(bench: Bench) -> None:
     assert planner.send("ops")["delivery"] == "queued"
     handle = bench.handle("worker-1")
     assert handle.names() == ["worker-1", "planner"]
+
+
+def test_two_live_processes_do_not_fight_for_an_id_for_ever(bench: Bench) -> None:
+    """After three takeovers within ten seconds the newcomer is refused, by name of the holder, and goes on so."""
+    holder = bench.pi("planner", "id-1", session={"pid": 1})
+    for pid in (2, 1, 2):
+        bench.wait(1000)
+        rival = bench.pi("planner", "id-1", session={"pid": pid})
+        assert holder.is_closed
+        holder = rival
+    for pause in (1000, 5000, 30_000, 30_000, 30_000):
+        bench.wait(pause)
+        refused = bench.register("id-1", "planner", session={"pid": 1})
+        assert "in use by process 2" in refused.frames[0]["error"]
+        assert refused.is_closed
+    assert not holder.is_closed
+    holder.close()
+    assert not bench.pi("planner", "id-1", session={"pid": 1}).is_closed
+
+
+def test_a_process_may_replace_its_own_connection_as_often_as_it_likes(bench: Bench) -> None:
+    """Nor is anybody refused whose rival has hung up."""
+    for _ in range(10):
+        wire = bench.pi("planner", "id-1")
+    for pid in range(2, 12):
+        wire.close()
+        wire = bench.pi("planner", "id-1", session={"pid": pid})
+    assert not wire.is_closed

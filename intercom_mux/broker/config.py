@@ -1,0 +1,144 @@
+"""`config.toml` of the user: how durable, how long and how much the broker keeps (docs/configuration.md).
+
+Strict: what is misspelt or of a wrong type stops the broker's start with the reason, never silently.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from intercom_mux import paths
+from intercom_mux.broker.core.model import Limits
+from intercom_mux.errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+DURABILITIES = ("normal", "full")
+
+_UNITS = {
+    "message_ttl": ("message_ttl_s", 1000),
+    "session_memory": ("session_memory_s", 1000),
+    "ask_timeout": ("ask_timeout_s", 1000),
+    "ask_resume": ("ask_resume_s", 1000),
+    "record_ttl": ("record_ttl_s", 1000),
+    "register_within": ("register_within_s", 1000),
+    "presence_interval": ("presence_interval_s", 1000),
+    "takeover_window": ("takeover_window_s", 1000),
+    "takeover_guard": ("takeover_guard_s", 1000),
+    "mailbox_bytes": ("mailbox_mb", 1_048_576),
+}
+LIMITS = {
+    key: (limit.name, factor)
+    for limit in dataclasses.fields(Limits)
+    for key, factor in [_UNITS.get(limit.name, (limit.name, 1))]
+}
+"""Key in `[broker.limits]` → field of `Limits` and how many of its units one of the key's is."""
+
+
+@dataclass(slots=True, frozen=True)
+class Settings:
+    """What `[broker]` says, defaults where it says nothing.
+
+    `durability`: "normal" survives the death of the process, "full" of the machine. `idle_exit_s`: seconds without
+    anybody registered before the broker ends, 0 = never. `history_days`, `history_mb`: how much of the past is kept.
+    """
+
+    durability: str = "normal"
+    idle_exit_s: float = 60
+    history_days: float = 7
+    history_mb: float = 256
+    limits: Limits = field(default_factory=Limits)
+
+
+def config_file() -> Path:
+    """Return the path of the configuration; it need not exist."""
+    return paths.config_dir() / "config.toml"
+
+
+def load() -> Settings:
+    """Return the settings of this user.
+
+    Raises:
+        BrokerError: The file cannot be read, is no TOML, or has an unknown key or a value of a wrong kind.
+    """
+    file = config_file()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, ValueError) as error:
+        raise _problem(f"cannot be read: {error}") from error
+    try:
+        whole = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _problem(f"is not TOML: {error}") from error
+    _check_keys("", whole, ["broker"])
+    table = _table("broker", whole)
+    _check_keys("broker", table, [spec.name for spec in dataclasses.fields(Settings)])
+    limits = _limits(_table("limits", table, within="broker"))
+    plain = [key for key in table if key not in {"limits", "durability"}]
+    numbers = {key: _number(f"broker.{key}", table[key]) for key in plain}
+    return Settings(durability=_durability(table), limits=limits, **numbers)
+
+
+def _limits(table: dict[str, Any]) -> Limits:
+    _check_keys("broker.limits", table, LIMITS)
+    values = {}
+    for key, value in table.items():
+        name, factor = LIMITS[key]
+        number = _number(f"broker.limits.{key}", value, whole=factor == 1)
+        values[name] = max(1, round(number * factor))
+    return Limits(**values)
+
+
+def _table(key: str, parent: dict[str, Any], *, within: str = "") -> dict[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, dict):
+        name = f"{within}.{key}" if within else key
+        raise _problem(f"{name} must be a table, [{name}]", key=name)
+    return value
+
+
+def _durability(table: dict[str, Any]) -> str:
+    value = table.get("durability", DURABILITIES[0])
+    if value not in DURABILITIES:
+        guess = _guess(value, DURABILITIES) if isinstance(value, str) else ""
+        problem = f'broker.durability must be "normal" or "full", not {value!r}{guess}'
+        raise _problem(problem, key="broker.durability")
+    return str(value)
+
+
+def _number(key: str, value: object, *, whole: bool = False) -> float:
+    """Return a finite number: above 0, except that an idle time of 0 means never."""
+    is_number = type(value) is int or (type(value) is float and not whole and math.isfinite(value))
+    may_be_zero = key == "broker.idle_exit_s"
+    if is_number and isinstance(value, (int, float)) and (value > 0 or (may_be_zero and value == 0)):
+        return value
+    kind = "whole number" if whole else "number"
+    raise _problem(f"{key} must be a {kind} {'of at least' if may_be_zero else 'above'} 0, not {value!r}", key=key)
+
+
+def _check_keys(where: str, table: dict[str, Any], known: Collection[str]) -> None:
+    for key in table:
+        if key not in known:
+            name = f"{where}.{key}" if where else key
+            raise _problem(f"unknown key {name}{_guess(key, known)}", key=name)
+
+
+def _guess(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _problem(what: str, **fields: str) -> BrokerError:
+    file = config_file()
+    return BrokerError(
+        f"{file}: {what}", code="E_CONFIG", hint=f"correct {file}, then try again", path=str(file), **fields
+    )
