@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class IntercomError(Exception):
-    """Base of every error a user can meet.
+    """Something failed that has no code of its own. Base of every error a user can meet.
 
     `code` is stable and for scripts. `hint` is the next step, an imperative without full stop. `fields` are the facts
     of this instance, JSON-ready; they are part of `--json` output.

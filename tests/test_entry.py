@@ -130,3 +130,11 @@ def test_the_script_of_the_package_is_the_entry() -> None:
     """What pip installs as `intercom-mux` ends with the code that main returns."""
     script = Path(sys.executable).parent / "intercom-mux"
     assert subprocess.run([script, "nonsense"], capture_output=True, check=False).returncode == 2
+
+
+def test_an_option_before_its_verb_is_told_where_it_goes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--team NAME status` is a usage error that shows the order; an unknown option gets the general hint."""
+    assert _entry.main(["--team", "same", "status"]) == 2
+    assert "hint: the option goes behind the verb: intercom-mux status --team …" in capsys.readouterr().err
+    assert _entry.main(["--nonsense", "status"]) == 2
+    assert "hint: intercom-mux --help" in capsys.readouterr().err

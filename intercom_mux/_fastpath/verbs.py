@@ -86,7 +86,7 @@ def _ask(line: Line, call: Json) -> None:
     try:
         line.post({"type": "send", "to": to, "message": message, "blocking": True, "group": os.urandom(16).hex()})
         line.answer("delivered", "messageId", ask_id)
-        end = _end_of_ask(line, ask_id, wait_until)
+        end, receipt = _end_of_ask(line, ask_id, wait_until)
     except KeyboardInterrupt:
         text.note(text.left_open(ask_id))
         raise
@@ -97,8 +97,8 @@ def _ask(line: Line, call: Json) -> None:
     if end is not None and end["type"] == "message":
         content = end["message"]["content"]
         text.emit(text.reply(content["text"], content.get("attachments", [])))
-        receipt = {"messageId": end["message"]["id"], "status": "acknowledged", "timestamp": now_ms()}
-        _post_if_possible(line, {"type": "message_receipt", "receipt": receipt})
+        taken = {"messageId": end["message"]["id"], "status": "acknowledged", "timestamp": now_ms()}
+        _post_if_possible(line, {"type": "message_receipt", "receipt": taken})
         return
     from intercom_mux.client import failures
 
@@ -107,21 +107,27 @@ def _ask(line: Line, call: Json) -> None:
     if end is None and time.monotonic() < deadline:
         raise failures.ticket(to, ask_id)
     _post_if_possible(line, {"type": "cancel_ask", "messageId": ask_id})
-    raise failures.timed_out(to, timeout_s, ask_id)
+    raise failures.timed_out(to, timeout_s, ask_id, failures.heard(receipt) if receipt else None)
 
 
-def _end_of_ask(line: Line, ask_id: str, wait_until: float) -> Json | None:
-    """Return the frame that ends the ask: its reply (`message`) or `ask_ended`; None when neither came in time."""
+def _end_of_ask(line: Line, ask_id: str, wait_until: float) -> tuple[Json | None, Json | None]:
+    """Return the frame that ends the ask and the last receipt for it.
+
+    The end is the reply (`message`) or `ask_ended`; None when neither came in time.
+    """
+    receipt = None
     while time.monotonic() < wait_until:
         try:
             got = line.next(wait_until)
         except TimeoutError:
             break
         if got["type"] == "message" and got["message"].get("replyTo") == ask_id:
-            return got
+            return got, receipt
         if got["type"] == "mux_event" and got.get("event") == "ask_ended" and got.get("messageId") == ask_id:
-            return got
-    return None
+            return got, receipt
+        if got["type"] == "message_receipt" and got["receipt"]["messageId"] == ask_id:
+            receipt = got["receipt"]
+    return None, receipt
 
 
 def _post_if_possible(line: Line, value: Json) -> None:

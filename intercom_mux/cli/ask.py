@@ -257,9 +257,9 @@ class _Spinner(_Silence):
         self._task = progress.add_task("delivered", total=None, whom=whom)
 
     def take(self, receipt: Json) -> None:
-        words = {"receiver_received": "received", "acknowledged": "taken up", "injected": "taken up"}
-        status = receipt["status"]
-        self._progress.update(self._task, description=words.get(status, status.replace("_", " ")))
+        from intercom_mux.client import failures
+
+        self._progress.update(self._task, description=failures.heard(receipt))
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import click
 
 from intercom_mux import __version__
-from intercom_mux.cli import ask, broker, complete, layouts, look, talk, teams, text
+from intercom_mux.cli import ask, broker, complete, history, layouts, look, talk, teams, text
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
     "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel),
-    "Looking": (look.list_, look.pending, look.inbox, look.tasks, look.progress, look.name),
+    "Looking": (look.list_, look.pending, look.inbox, look.tasks, look.progress, look.name, history.history),
     "Layouts": (layouts.layouts, layouts.validate, layouts.init),
     "Plumbing": (broker.broker, complete.completion),
 }
@@ -73,5 +73,19 @@ def _show(error: click.ClickException, arguments: list[str]) -> None:
         return
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text.note(error.ctx.get_usage())
-    hint = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else None
-    text.note(text.problem(error.format_message(), hint))
+    text.note(text.problem(error.format_message(), _hint(error, arguments)))
+
+
+def _hint(error: click.ClickException, arguments: list[str]) -> str | None:
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return None
+    if isinstance(error, click.NoSuchOption) and error.ctx.command is cli:
+        takers = [name for name, command in cli.commands.items() if _takes(command, error.option_name)]
+        verb = next((word for word in arguments if word in takers), None)
+        if verb:
+            return f"the option goes behind the verb: intercom-mux {verb} {error.option_name} …"
+    return f"{error.ctx.command_path} --help"
+
+
+def _takes(command: click.Command, option: str) -> bool:
+    return any(option in parameter.opts for parameter in command.params)

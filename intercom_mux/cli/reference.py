@@ -6,6 +6,7 @@ tests/cli/test_docs.py fails when the page is stale.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -43,7 +44,7 @@ def exit_codes() -> list[tuple[int, str, str]]:
     rows = list(_OTHER_CODES)
     for name, kind in inspect.getmembers(errors, inspect.isclass):
         if issubclass(kind, errors.IntercomError):
-            meaning = (inspect.getdoc(kind) or "").partition(".")[0]
+            meaning = re.split(r"\.(?:\s|$)", inspect.getdoc(kind) or "")[0]
             rows.append((kind.exit_code, f"`{name}`", f"{meaning[0].lower()}{meaning[1:]}"))
     return sorted(rows)
 

@@ -135,12 +135,17 @@ def ended(row: Json) -> str:
 def overview(seen: Json) -> str:
     """Return what `status` prints."""
     lines = [_session_line(seen["session"]), _broker_line(seen["broker"])]
+    lines += [f"left out {problem}" for problem in seen["unreadable"]]
     team = seen["team"]
-    if team is None:
+    if seen["teams"]:
+        lines += [
+            "teams    choose one with `--team`",
+            table(map(_team_cells, seen["teams"]), columns=width(), indent="  "),
+        ]
+    elif team is None:
         lines.append("team     none is running; start one with `intercom-mux up`")
     else:
-        watched = f"daemon {team['daemon']}" if team["daemon"] else "DAEMON GONE: run `intercom-mux up` again"
-        lines.append(f"team     {team['name']} in {team['project']} · {watched}")
+        lines.append(f"team     {team['name']} in {team['project']} · {_watched(team)}")
         rows = [
             (peer["name"], peer["role"], peer["agent"], peer["status"] or "unknown", _age(peer["age_s"]), peer["cwd"])
             for peer in team["peers"]
@@ -153,6 +158,15 @@ def overview(seen: Json) -> str:
         to_me, from_me = len(pending["to_me"]), len(pending["from_me"])
         lines.append(f"asks     {to_me} to you, {from_me} of yours (`intercom-mux pending`)")
     return "\n".join(lines)
+
+
+def _team_cells(team: Json) -> tuple[str, ...]:
+    counts = [f"{count} {status}" for status, count in team["statuses"].items()]
+    return team["name"], team["project"], _watched(team), ", ".join(counts) or "no peers"
+
+
+def _watched(team: Json) -> str:
+    return f"daemon {team['daemon']}" if team["daemon"] else "DAEMON GONE: run `intercom-mux up` again"
 
 
 def _age(seconds: int | None) -> str:

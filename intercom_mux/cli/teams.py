@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intercom_mux.cli import text
 from intercom_mux.cli.complete import layout_names, team_names
 from intercom_mux.cli.layouts import variables_option
 
 if TYPE_CHECKING:
+    from intercom_mux.errors import TeamError
     from intercom_mux.team.daemon_process import SpareDaemon
     from intercom_mux.team.plan import TeamPlan
     from intercom_mux.team.state import TeamState
@@ -51,6 +53,8 @@ def up(
         plan = _plan(layout, agent, variables)
         click.echo(team_text.json_text(plan.to_json()) if as_json else team_text.dry_run(plan))
         return
+    if attach:
+        _check_terminal()
     with SpareDaemon() as spare:
         plan = _plan(layout, agent, variables)
         state, summary = _bring_up(plan, spare, layout or plan.name, wait_ready=not no_wait, is_quiet=as_json)
@@ -79,20 +83,26 @@ def _bring_up(
 
     difference: Json = {}
     statuses: dict[str, str] = {}
+    told: set[str] = set()
 
     def on_event(event: Json) -> None:
         if event["event"] == "plan":
             difference.update(event)
+        elif event["event"] == "waiting":
+            text.note(f"waiting until an earlier start of {plan.name} is done")
         elif "peer" in event:
             statuses[event["peer"]] = event["event"]
+        told.add(event["event"])
         if not is_quiet:
             progress.show(event)
 
-    def on_wait(text: str) -> None:
-        click.echo(text, err=True)
-
-    with team_text.Progress() as progress:
-        bring_up(plan, spare, on_event, action=f"up {shown}", wait_ready=wait_ready, on_wait=on_wait)
+    try:
+        with team_text.Progress() as progress:
+            bring_up(plan, spare, on_event, action=f"up {shown}", wait_ready=wait_ready, on_wait=text.note)
+    except KeyboardInterrupt:
+        if "handed-over" in told:
+            text.note(f"{plan.name} goes on starting; see `intercom-mux status`, end it with `intercom-mux down`")
+        raise
     state = team_states.load(plan.id)
     if state is None:
         raise TeamError(f"team {plan.name} was taken down while it came up")
@@ -112,11 +122,12 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
     from intercom_mux.team import down as teardown
     from intercom_mux.team import state as team_states
 
+    unreadable: list[TeamError] = []
     if after is not None:
         teardown.wait_for_end_of(after)
     teams: list[TeamState]
     if everything:
-        teams = team_states.all_teams()
+        teams = team_states.all_teams(unreadable.append)
     else:
         try:
             teams = [_select(team)]
@@ -124,19 +135,24 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
             if error.code != "E_NO_TEAM" or team is not None:
                 raise
             teams = []
-    if not teams:
-        click.echo(team_text.json_text([]) if as_json else "nothing runs")
-        return
-    rows = []
+    rows: list[Json] = []
     for state in teams:
         if teardown.is_inside(state):
             log = teardown.down_detached(state, grace_s)
             rows.append({"team": state.name, "detached": True, "log": str(log)})
             continue
-        ended = teardown.down(state, grace_s=grace_s, on_wait=lambda text: click.echo(text, err=True))
+        ended = teardown.down(state, grace_s=grace_s, on_wait=text.note)
         spared = [{"pid": s.proc.pid, "command": s.proc.command, "why": s.reason} for s in ended.spared]
         rows.append({"team": ended.team, "ended": ended.ended, "spared": spared})
-    click.echo(team_text.json_text(rows) if as_json else "\n".join(map(team_text.ended, rows)))
+    if as_json:
+        click.echo(team_text.json_text([*rows, *(error.to_json() for error in unreadable)]))
+    elif rows or not unreadable:
+        click.echo("\n".join(map(team_text.ended, rows)) or "nothing runs")
+    if unreadable:
+        if not as_json:
+            for damage in unreadable:
+                text.note(text.problem(damage.message, damage.hint))
+        click.get_current_context().exit(unreadable[0].exit_code)
 
 
 def _select(team: str | None) -> TeamState:
@@ -145,7 +161,11 @@ def _select(team: str | None) -> TeamState:
     from intercom_mux.team.state import select_team
 
     pane = identities.of_pane()
-    return select_team(team, pane.team if pane else None, Path.cwd())
+    return select_team(team, pane.team if pane else None, Path.cwd(), _note_unreadable)
+
+
+def _note_unreadable(error: TeamError) -> None:
+    text.note(f"left out: {error.message}")
 
 
 @click.command()
@@ -167,6 +187,8 @@ def attach(peer: str | None, team: str | None) -> None:
     """Watch a team in this terminal, at PEER's pane if given. Detach with Ctrl-B d."""
     state = _select(team)
     surface = _surface(state, peer) if peer else None
+    _check_server(state)
+    _check_terminal()
     _attach(state, surface)
 
 
@@ -178,6 +200,21 @@ def _surface(state: TeamState, peer: str) -> str:
         names = ", ".join(sorted(state.peers))
         raise TeamError(f'team {state.name} has no peer "{peer}"', code="E_NO_PEER", hint=f"known: {names}")
     return known.surface
+
+
+def _check_terminal() -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("watching a team needs a terminal, and standard input is none")
+
+
+def _check_server(state: TeamState) -> None:
+    from intercom_mux.errors import MultiplexerError
+    from intercom_mux.team import processes
+
+    if state.server is None or not processes.is_alive(state.server):
+        raise MultiplexerError(
+            f"the tmux server of {state.name} is gone", code="E_SERVER_GONE", hint="start it again: `intercom-mux up`"
+        )
 
 
 def _attach(state: TeamState, surface: str | None) -> None:

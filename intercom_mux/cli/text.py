@@ -28,6 +28,10 @@ NOT_MARKED = "the broker was lost before these messages could be marked as read;
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _STATES = {"queued": "queued", "sent": "delivered", "received": "received", "done": "taken up"}
+_HOLDING = ("starting", "thinking", "tool", "blocked", "unknown", "exited")
+"""States of a peer in which its agent is given nothing; a message waits until it is idle."""
+_UNKNOWN = "outcome unknown"
+"""How the detail of a receipt begins when nobody saw what became of a message."""
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code not in (9, 10)} | {13: ""}
 
 
@@ -152,12 +156,14 @@ def _cut(line: str, columns: int | None) -> str:
 
 
 def sent(answer: Json) -> str:
-    """Say what became of a message: `delivered to planner (thinking) · 7f3a1b2c`."""
+    """Say what became of a message: `queued for planner, which is thinking · 7f3a1b2c`."""
+    status = answer.get("status") or ""
     if answer["delivery"] == "queued":
         outcome = f"queued for {answer['to']}, which is not connected"
+    elif status.partition(":")[0] in _HOLDING:
+        outcome = f"queued for {answer['to']}, {'whose status' if status == 'unknown' else 'which'} is {status}"
     else:
-        status = f" ({answer['status']})" if answer.get("status") else ""
-        outcome = f"delivered to {answer['to']}{status}"
+        outcome = f"delivered to {answer['to']}" + (f" ({status})" if status else "")
     return f"{outcome} · {short(answer['messageId'])}"
 
 
@@ -223,7 +229,12 @@ def _ask_cells(row: Json) -> tuple[str, str, str]:
 
 def _ask_state(row: Json) -> str:
     kind = "waiting" if row["is_blocking"] else "ticket"
-    return f"{_STATES.get(row['state'], row['state'])}, {kind}"
+    state, note = _STATES.get(row["state"], row["state"]), row.get("note", "")
+    if row["state"] == "done":
+        state = note if note.startswith(_UNKNOWN) else state
+    elif note:
+        state = f"{state} ({note})"
+    return f"{state}, {kind}"
 
 
 def task(row: Json) -> str:

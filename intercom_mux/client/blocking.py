@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from intercom_mux.client import failures
+from intercom_mux.client import failures, roster
 from intercom_mux.client import identity as identities
 from intercom_mux.client.link import RECONNECT_S, Link, now_ms
 from intercom_mux.errors import BrokerError, DeliveryError
@@ -50,6 +50,8 @@ class Client(Link):
     def __init__(self, identity: Identity) -> None:
         super().__init__(identity)
         self._request = 0
+        self._heard: dict[str, str] = {}
+        """Of each ask that was waited for, what its last receipt said."""
 
     @classmethod
     def connect(cls, identity: Identity | None = None) -> Self:
@@ -209,7 +211,7 @@ class Client(Link):
         self._request += 1
         request_id = str(self._request)
         frame = self._answer_to({"type": "list", "requestId": request_id}, _results("sessions", request_id))
-        return [_session(row, self.identity.session_id) for row in frame["sessions"]]
+        return [roster.facts(row, self.identity.session_id) for row in frame["sessions"]]
 
     def progress(self, task: str, **changes: Any) -> Json:
         """Create or change a task (title, percent, state, note, owner) and return it as it stands."""
@@ -324,8 +326,10 @@ class Client(Link):
             outcome = self._outcome(frame, open_asks, timeout_s)
             if outcome is not None:
                 return outcome
-            if frame["type"] == "message_receipt" and on_receipt is not None:
-                on_receipt(frame["receipt"])
+            if frame["type"] == "message_receipt":
+                self._heard[frame["receipt"]["messageId"]] = failures.heard(frame["receipt"])
+                if on_receipt is not None:
+                    on_receipt(frame["receipt"])
 
     def _outcome(
         self, frame: Json, open_asks: dict[str, tuple[str, Json]], timeout_s: float
@@ -344,7 +348,7 @@ class Client(Link):
             ask_id = frame["messageId"]
             target = open_asks[ask_id][0]
             if frame["code"] == "E_ASK_TIMEOUT":
-                return ask_id, failures.timed_out(target, timeout_s, ask_id)
+                return ask_id, failures.timed_out(target, timeout_s, ask_id, self._heard.get(ask_id))
             return ask_id, self._late(ask_id) or failures.ended(target, frame["reason"], ask_id)
         return None
 
@@ -362,7 +366,7 @@ class Client(Link):
         ask_id, (target, _) = next(iter(open_asks.items()))
         if time.monotonic() >= deadline:
             self._withdraw([ask_id])
-            return ask_id, failures.timed_out(target, timeout_s, ask_id)
+            return ask_id, failures.timed_out(target, timeout_s, ask_id, self._heard.get(ask_id))
         return ask_id, failures.ticket(target, ask_id)
 
     def _come_back(self, open_asks: dict[str, tuple[str, Json]], deadline: float) -> None:
@@ -384,23 +388,6 @@ class Client(Link):
         except DeliveryError:
             return None
         return Reply(reply["text"], reply["from"], reply["id"], ask_id, reply["attachments"]) if reply else None
-
-
-def _session(row: Json, me: str) -> Json:
-    own = row.get("mux", {})
-    return {
-        "id": row["id"],
-        "name": row.get("name"),
-        "role": own.get("role"),
-        "team": own.get("team"),
-        "team_id": own.get("teamId"),
-        "kind": own.get("kind", "agent"),
-        "status": row.get("status"),
-        "cwd": row["cwd"],
-        "model": row["model"],
-        "pid": row["pid"],
-        "self": row["id"] == me,
-    }
 
 
 def _answers(message_id: str) -> Callable[[Json], bool]:

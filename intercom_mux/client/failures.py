@@ -8,6 +8,11 @@ from intercom_mux.errors import AskTicket, AskTimeout, DeliveryError
 
 Json = dict[str, Any]
 
+_HINTS = {
+    "E_ALREADY_WAITING": "use `ask --async`, or wait for it",
+    "E_TARGET_EXITED": "`intercom-mux up` starts it again",
+}
+
 
 def refusal(frame: Json, to: str = "") -> DeliveryError:
     """Return the error that a `delivery_failed` frame stands for; `to` is the address that was written to."""
@@ -27,6 +32,8 @@ def refused(reason: str, code: str, names: list[str] | None, to: str = "") -> De
         hint += f"known: {', '.join(names)}"
     elif code == "E_TARGET_NOT_FOUND":
         hint = "nobody else is connected: `intercom-mux up` starts a team"
+    else:
+        hint = _HINTS.get(code)
     return DeliveryError(reason, code=code, hint=hint, **({"names": names} if names is not None else {}))
 
 
@@ -40,12 +47,24 @@ def unknown_outcome(message_id: str) -> DeliveryError:
     )
 
 
-def timed_out(target: str, timeout_s: float, ask_id: str) -> AskTimeout:
-    """Return the error for an ask that found no reply in time and was withdrawn."""
+def heard(receipt: Json) -> str:
+    """Return in words what a receipt says of a message: why it waits, or how far it is."""
+    status: str = receipt["status"]
+    detail = receipt.get("detail")
+    words = {"receiver_received": "received", "acknowledged": "taken up", "injected": "taken up"}
+    if detail and status != "injected":
+        return str(detail)
+    return words.get(status, status.replace("_", " "))
+
+
+def timed_out(target: str, timeout_s: float, ask_id: str, last: str | None = None) -> AskTimeout:
+    """Return the error for an ask that found no reply in time and was withdrawn; `last` is what was `heard` of it."""
     return AskTimeout(
-        f'no reply from "{target}" within {timeout_s:g} s; the ask is withdrawn',
+        f'no reply from "{target}" within {timeout_s:g} s; the ask is withdrawn'
+        + (f"; last heard: {last}" if last else ""),
         hint="give it longer with --timeout, or use `ask --async` and `result`",
         ask_id=ask_id,
+        **({"last": last} if last else {}),
     )
 
 

@@ -32,6 +32,7 @@ SETTLE_S = 0.15
 """How long a program without a sign of readiness must have lived to count as running."""
 
 LAST_SCREEN_LINES = 12
+LAST_WORDS_LOOKS = 8
 ASK_MARGIN = 0.85
 """Part of an agent's tool time limit that a blocking ask may use."""
 
@@ -220,11 +221,21 @@ def _verdict(peer: TeamPeer, lived_s: float, *, wait_ready: bool) -> str | None:
     return "not-ready" if lived_s >= peer.profile.ready_timeout_s else None
 
 
+async def _last_screen(running: RunningTeam, surface: str) -> str:
+    """Return what a dead surface shows; tmux may hear of the death before it has read the last words."""
+    for _ in range(LAST_WORDS_LOOKS):
+        screen = await asyncio.to_thread(running.mux.capture, surface, 200)
+        if screen.strip() and not screen.lstrip().startswith("Pane is dead"):
+            break
+        await asyncio.sleep(0.03)
+    return screen
+
+
 async def _ended_at_once(running: RunningTeam, peer: TeamPeer) -> TeamError:
     name, surface = peer.state.name, peer.state.surface
     screen = ""
     if surface is not None:
-        screen = await asyncio.to_thread(running.mux.capture, surface, 200)
+        screen = await _last_screen(running, surface)
     lines = [line for line in screen.rstrip().splitlines() if not line.startswith("Pane is dead")]
     last = "\n".join(f"    {line}" for line in lines[-LAST_SCREEN_LINES:]).rstrip()
     status = peer.status.partition(":")[2]

@@ -8,9 +8,12 @@ Rules, in the order in which they bind:
 2. The journal hears `typing` before the paste, and a paste is never repeated: after a crash the screen is searched for
    the message, and what is not found there is `unknown`.
 3. Enter follows only when the message is seen alone in the composer and the agent is still idle. A dialog that opened
-   in between, or words that a person typed in between, leave it unsubmitted.
-4. One rescue Enter, only while the message is still seen in the composer of an idle agent. Never Escape, never a
-   letter, nothing but one bracketed paste and Enter.
+   in between, or words that a person typed in between, leave it unsubmitted. Where the composer shows less than the
+   whole message (a marker, `(+N lines)`), words typed after it cannot be told, and only words before it are.
+4. A message gets two Enters in its life at this courier, the second to rescue one without effect, each only while it
+   is seen in the composer of an idle agent; one that a dialog or copy mode prevented is not spent. Afterwards it is
+   only reported, until somebody else submits or removes it. Never Escape, never a letter, nothing but one bracketed
+   paste and Enter.
 5. One delivery at a time per surface; there must be one courier per surface.
 
 It is level-triggered: the caller offers held messages again whenever the status changes, and on a slow sweep.
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 STEADY_S = 0.15
 """Time between the two looks that must both find the agent idle."""
 POLL_S = 0.05
+ENTERS = 2
+"""How many Enters a message may have."""
 HISTORY_LINES = 5000
 """How far above the screen `recover` searches."""
 
@@ -65,7 +70,8 @@ class Outcome:
     """What became of a parcel.
 
     `submitted`: the agent has it. `queued`: the agent keeps it for after its turn. `held`: nothing was sent, offer it
-    again. `typed-not-submitted`: it stands in the composer. `unknown`: it was sent, and its fate was not seen.
+    again. `typed-not-submitted`: it stands in the composer, or a dialog hides whether it does; `resume` it.
+    `unknown`: it was sent, and its fate was not seen.
     """
 
     kind: Literal["submitted", "queued", "held", "typed-not-submitted", "unknown"]
@@ -109,6 +115,7 @@ class Courier:
         self._has_settled = False
         self._rests_until = 0.0
         self._announced: set[str] = set()
+        self._enters_left: dict[str, int] = {}
 
     async def deliver(self, parcel: Parcel) -> Outcome:
         """Type `parcel` and submit it, or hold it; waits its turn. Errors of the multiplexer become outcomes."""
@@ -130,7 +137,10 @@ class Courier:
             return await self._submit(_Trace(self._profile, parcel))
 
     async def resume(self, parcel: Parcel) -> Outcome:
-        """Press Enter for a parcel that was left in the composer, if its header still stands first there."""
+        """Press Enter for a parcel that was left in the composer, if it still stands alone there and has Enters left.
+
+        Whether it was lost is decided only once a composer is seen.
+        """
         async with self._lock:
             return await self._submit(_Trace(self._profile, parcel, is_marker_enough=False))
 
@@ -148,7 +158,13 @@ class Courier:
             return Outcome("typed-not-submitted", look.status.text)
         if trace.is_above(look):
             return Outcome("submitted", "its id is on the screen")
+        if look.composer.kind == "absent":
+            return Outcome("typed-not-submitted", look.status.text)
         return Outcome("unknown", "its id is not on the screen")
+
+    def forget(self, message_id: str) -> None:
+        """Press no more Enter for a parcel that stands in the composer, not even from a `resume` that is under way."""
+        self._enters_left.pop(message_id, None)
 
     async def _announce(self, parcel: Parcel) -> Outcome:
         """Tell the watcher, once per message, that it waits in the mailbox."""
@@ -169,20 +185,27 @@ class Courier:
         return (await self._look()).hold
 
     async def _submit(self, trace: _Trace) -> Outcome:
-        """Press Enter once the message is seen in the composer of an idle agent, and once more if that did nothing."""
+        """Press Enter for what stands in the composer; what comes of it is final unless it still stands there."""
+        self._enters_left.setdefault(trace.message_id, ENTERS)
         try:
-            look = await self._watch(lambda look: look.is_final or trace.may_submit(look))
-            for _ in range(2):
-                if not trace.may_submit(look):
-                    return trace.refusal(look)
-                await asyncio.to_thread(self._mux.press_enter, self._surface)
-                look = await self._watch(lambda look: trace.fate(look) is not None)
-                fate = trace.fate(look)
-                if fate:
-                    self._rests_until = asyncio.get_running_loop().time() + self._profile.paste.pause_ms / 1000
-                    return fate
+            outcome = await self._press_enter(trace)
         except MultiplexerError as error:
-            return Outcome("unknown", error.message)
+            outcome = Outcome("unknown" if error.code == "E_SURFACE_GONE" else "typed-not-submitted", error.message)
+        if outcome.kind != "typed-not-submitted":
+            self.forget(trace.message_id)
+        return outcome
+
+    async def _press_enter(self, trace: _Trace) -> Outcome:
+        """Press Enter once the message is seen in the composer of an idle agent, and again if that did nothing."""
+        look = await self._watch(lambda look: look.is_final or trace.may_submit(look))
+        while trace.may_submit(look) and self._enters_left.get(trace.message_id, 0):
+            self._enters_left[trace.message_id] -= 1
+            await asyncio.to_thread(self._mux.press_enter, self._surface)
+            look = await self._watch(lambda look: trace.fate(look) is not None)
+            fate = trace.fate(look)
+            if fate:
+                self._rests_until = asyncio.get_running_loop().time() + self._profile.paste.pause_ms / 1000
+                return fate
         return Outcome("typed-not-submitted", "Enter had no effect") if trace.may_submit(look) else trace.refusal(look)
 
     async def _watch(self, is_enough: Callable[[_Look], bool]) -> _Look:
@@ -242,6 +265,8 @@ class _Trace:
     """Where one parcel is to be seen. Compared without blanks and frames, so wherever a line was wrapped."""
 
     def __init__(self, profile: Profile, parcel: Parcel, *, is_marker_enough: bool = True) -> None:
+        self.message_id = parcel.message_id
+        self._whole = detect.squash(compose(profile, parcel))
         self._marker = profile.paste.marker if is_marker_enough else None
         self._queued = profile.paste.queued
         self._needle = detect.squash(f"{parcel.kind} {short_id(parcel.message_id)}")
@@ -252,15 +277,19 @@ class _Trace:
 
     def may_submit(self, look: _Look) -> bool:
         """Enter would submit the message and nothing else."""
-        return look.status.state == "idle" and not look.is_in_mode and self._is_first_in(look.composer)
+        return look.status.state == "idle" and not look.is_in_mode and self._is_alone_in(look.composer)
 
     def refusal(self, look: _Look) -> Outcome:
-        """Why Enter was not pressed; only for a look that `may_submit` refused."""
+        """What has become of the message without an Enter; only for a look that `may_submit` refused."""
+        if look.status.state == "exited":
+            return Outcome("unknown", look.status.text)
+        if look.composer.kind == "absent":
+            return Outcome("typed-not-submitted", look.hold or "no composer")
+        if self.is_above(look):
+            return Outcome("submitted", "its id is on the screen")
         if not self.is_in(look.composer):
             return Outcome("unknown", f"it is not seen in the composer; the agent is {look.status.text}")
-        if look.is_in_mode:
-            return Outcome("typed-not-submitted", "copy mode")
-        return Outcome("typed-not-submitted", "draft" if look.status.state == "idle" else look.status.text)
+        return Outcome("typed-not-submitted", look.hold or "draft")
 
     def is_above(self, look: _Look) -> bool:
         """The message is on the screen, outside the composer."""
@@ -277,9 +306,11 @@ class _Trace:
         is_taken = look.status.state in ("thinking", "tool") or look.composer.kind == "empty" or self.is_above(look)
         return Outcome("submitted") if is_taken else None
 
-    def _is_first_in(self, composer: detect.Composer) -> bool:
-        """No words of a person stand before the message."""
+    def _is_alone_in(self, composer: detect.Composer) -> bool:
+        """No words of a person stand before the message nor, if all of it is shown, anywhere else."""
         draft = detect.squash(composer.text)
+        if self._whole in draft:
+            return draft == self._whole
         return (draft.startswith(_OURS) and self._needle in draft) or self._is_marker(composer)
 
     def _is_marker(self, composer: detect.Composer) -> bool:

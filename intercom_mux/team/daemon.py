@@ -144,6 +144,8 @@ class Daemon:
     async def _apply(self, plan: TeamPlan, request: Json, emit: Callable[[Json], None]) -> None:
         if plan.id != self.team_id:
             raise TeamError(f"this is the daemon of team {self.team_id}, not of {plan.id}", code="E_DAEMON")
+        if self._is_applying.locked():
+            emit({"type": "event", "event": "waiting"})
         async with self._is_applying:
             _take_environment(request["environment"])
             running = self.running or await self._begin(plan)

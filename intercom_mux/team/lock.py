@@ -123,4 +123,5 @@ def _describe(holder: dict[str, object] | None) -> str:
     if holder is None:
         return "waiting for another command"
     seconds = max(0, int(time.time() - float(str(holder["since"]))))
-    return f"waiting for `{holder['action']}` (pid {holder['pid']}, for {seconds} s)"
+    since = f", for {seconds} s" if seconds else ""
+    return f"waiting for `{holder['action']}` (pid {holder['pid']}{since})"

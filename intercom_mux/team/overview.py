@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -11,7 +12,7 @@ from intercom_mux.client import identity as identities
 from intercom_mux.client.blocking import Client
 from intercom_mux.errors import TeamError
 from intercom_mux.team import processes
-from intercom_mux.team.state import select_team
+from intercom_mux.team.state import all_teams, label, select_team
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,20 +24,27 @@ Json = dict[str, Any]
 
 
 def look(team: str | None, cwd: Path) -> Json:
-    """Return `{session, broker, team, tasks, pending}`; parts that are not there are None. Starts nothing.
+    """Return `{session, broker, team, teams, unreadable, tasks, pending}`; parts that are not there are None or empty.
+
+    `teams` is filled, each in short, when several run and nothing tells which is meant; `team` is None then.
+    `unreadable` says of which teams the state cannot be read. Starts nothing.
 
     Raises:
-        TeamError: `team` names none, or several teams run and nothing tells which is meant.
+        TeamError: `team` names none or several, or the only team's state cannot be read.
     """
     pane = identities.of_pane()
-    state: TeamState | None
+    state: TeamState | None = None
+    several: list[TeamState] = []
+    unreadable: list[TeamError] = []
     try:
-        state = select_team(team, pane.team if pane else None, cwd)
+        state = select_team(team, pane.team if pane else None, cwd, unreadable.append)
     except TeamError as error:
-        if error.code != "E_NO_TEAM" or team is not None:
+        if error.code not in ("E_NO_TEAM", "E_SEVERAL_TEAMS") or team is not None:
             raise
-        state = None
-    seen: Json = {"session": None, "broker": None, "team": None, "tasks": [], "pending": None}
+        if error.code == "E_SEVERAL_TEAMS":
+            several = all_teams()
+    seen: Json = {"session": None, "broker": None, "team": None, "teams": [], "tasks": [], "pending": None}
+    seen["unreadable"] = [error.message for error in unreadable]
     roster: list[Json] = []
     info = lifecycle.running()
     if info is not None:
@@ -48,9 +56,29 @@ def look(team: str | None, cwd: Path) -> Json:
             seen["broker"] = {**client.request("status"), "socket": info["socket"]}
             seen["tasks"] = client.tasks()
             seen["pending"] = client.request("pending")
+    rows = {row["id"]: row for row in roster}
     if state is not None:
-        seen["team"] = _describe(state, {row["id"]: row for row in roster})
+        seen["team"] = _describe(state, rows)
+    seen["teams"] = [_in_short(one, several, rows) for one in several]
     return seen
+
+
+def _in_short(team: TeamState, teams: list[TeamState], roster: dict[str, Json]) -> Json:
+    """Return one team's line; `statuses` counts its peers by status, those that we cannot see as unknown."""
+    seen = [roster.get(peer.session_id) for peer in team.peers.values()]
+    statuses = Counter(row["status"] or "unknown" if row else "unknown" for row in seen)
+    return {
+        "id": team.id,
+        "name": label(team, teams),
+        "project": str(team.project),
+        "daemon": _daemon_pid(team),
+        "statuses": dict(statuses),
+    }
+
+
+def _daemon_pid(team: TeamState) -> int | None:
+    """Return the pid of the team's daemon if it lives."""
+    return team.daemon.pid if team.daemon is not None and processes.is_alive(team.daemon) else None
 
 
 def _describe(state: TeamState, roster: dict[str, Json]) -> Json:
@@ -69,14 +97,13 @@ def _describe(state: TeamState, roster: dict[str, Json]) -> Json:
                 "age_s": round(time.time() - peer.started) if peer.started else None,
             }
         )
-    is_watched = state.daemon is not None and processes.is_alive(state.daemon)
     return {
         "id": state.id,
         "name": state.name,
         "project": str(state.project),
         "layout": str(state.layout_path),
         "socket": str(state.socket),
-        "daemon": state.daemon.pid if state.daemon and is_watched else None,
+        "daemon": _daemon_pid(state),
         "peers": peers,
         "logs": str(paths.team_state_dir(state.id) / "logs"),
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux.agents import detect
 from intercom_mux.client.aio import Endpoint, Registration
 from intercom_mux.errors import BrokerError
-from intercom_mux.team.courier import Courier, Parcel
+from intercom_mux.team.courier import Courier, Outcome, Parcel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ class TeamPeer:
         self._log = log
         self._courier: Courier | None = None
         self._parcels: dict[str, Parcel] = {}
+        self._being_typed: str | None = None
         self._left_typed: set[str] = set()
         self._told: dict[str, str] = {}
         self._work = asyncio.Event()
@@ -144,7 +145,7 @@ class TeamPeer:
     def on_message(self, sender: Json, message: Json) -> None:
         """Queue a message for delivery; one that was typed before is only confirmed again."""
         message_id = message["id"]
-        if message_id in self._log.done:
+        if self._key(message_id) in self._log.done:
             self.endpoint.receipt(message_id, "injected", "delivered before")
             return
         self.endpoint.receipt(message_id, "receiver_received")
@@ -153,10 +154,21 @@ class TeamPeer:
             self._work.set()
 
     def on_withdrawn(self, message_id: str) -> None:
-        """Forget a message that is not to be delivered any more, unless it is being typed right now."""
-        if message_id not in self._log.typing:
-            self._parcels.pop(message_id, None)
-            self._told.pop(message_id, None)
+        """Forget a message that is not to be delivered any more, unless it is being typed right now.
+
+        One that was left in the composer stays there, for the person to see: no Enter follows.
+        """
+        self._parcels.pop(message_id, None)
+        if message_id != self._being_typed:
+            self._abandon(message_id)
+
+    def _abandon(self, message_id: str) -> None:
+        self._told.pop(message_id, None)
+        self._left_typed.discard(message_id)
+        if self._courier is not None:
+            self._courier.forget(message_id)
+        if self._key(message_id) in self._log.typing:
+            self._note(message_id, "done")
 
     async def _deliver_for_ever(self) -> None:
         while True:
@@ -175,41 +187,54 @@ class TeamPeer:
 
     async def _deliver_waiting(self, courier: Courier) -> None:
         """Offer what waits, in order; stop at the first that is held, so that order is kept."""
-        for parcel in list(self._parcels.values()):
+        waiting = list(self._parcels.values())
+        for index, parcel in enumerate(waiting):
             if parcel.message_id not in self._parcels:
                 continue
-            is_held = await self._deliver(courier, parcel)
-            if is_held and self.profile.route != "inbox":
+            reason = await self._deliver(courier, parcel)
+            if reason and self.profile.route != "inbox":
+                for later in waiting[index + 1 :]:
+                    self._tell_once(later.message_id, f"behind another message: {reason}")
                 return
 
-    async def _deliver(self, courier: Courier, parcel: Parcel) -> bool:
-        """Deliver one message and tell its sender what became of it; whether it still waits."""
+    async def _deliver(self, courier: Courier, parcel: Parcel) -> str:
+        """Deliver one message and tell its sender what became of it; return why it still waits, "" when it does not."""
         message_id = parcel.message_id
-        if message_id in self._left_typed:
-            outcome = await courier.resume(parcel)
-        elif message_id in self._log.typing:
-            outcome = await courier.recover(parcel)
-        else:
-            outcome = await courier.deliver(parcel)
-        if outcome.kind == "held":
-            if message_id in self._log.typing:
-                self._log.note(message_id, "untyped")
-            self._tell_once(message_id, outcome.reason)
-            return True
-        if outcome.kind == "typed-not-submitted":
+        outcome = await self._offer(courier, parcel)
+        if outcome.kind not in ("held", "typed-not-submitted"):
+            self._finish(message_id, outcome.kind, outcome.reason)
+            return ""
+        is_typed = outcome.kind == "typed-not-submitted"
+        if not is_typed and self._key(message_id) in self._log.typing:
+            self._note(message_id, "untyped")
+        if message_id not in self._parcels:
+            self._abandon(message_id)
+            return ""
+        if is_typed:
             self._left_typed.add(message_id)
-            self._tell_once(message_id, f"typed, not submitted: {outcome.reason}")
-            return True
-        self._finish(message_id, outcome.kind, outcome.reason)
-        return False
+        reason = f"typed, not submitted: {outcome.reason}" if is_typed else outcome.reason
+        self._tell_once(message_id, reason)
+        return reason
+
+    async def _offer(self, courier: Courier, parcel: Parcel) -> Outcome:
+        """Type a message, or go on with one that was typed before."""
+        if parcel.message_id in self._left_typed:
+            return await courier.resume(parcel)
+        if self._key(parcel.message_id) in self._log.typing:
+            return await courier.recover(parcel)
+        self._being_typed = parcel.message_id
+        try:
+            return await courier.deliver(parcel)
+        finally:
+            self._being_typed = None
 
     def _tell_once(self, message_id: str, reason: str) -> None:
-        if self._told.get(message_id) != reason:
+        if message_id in self._parcels and self._told.get(message_id) != reason:
             self._told[message_id] = reason
             self.endpoint.receipt(message_id, "queued", reason)
 
     def _finish(self, message_id: str, kind: str, reason: str) -> None:
-        self._log.note(message_id, "done")
+        self._note(message_id, "done")
         self._parcels.pop(message_id, None)
         self._left_typed.discard(message_id)
         self._told.pop(message_id, None)
@@ -219,7 +244,13 @@ class TeamPeer:
             self.endpoint.receipt(message_id, "injected", kind)
 
     async def _journal(self, message_id: str, step: str) -> None:
-        self._log.note(message_id, step)
+        self._note(message_id, step)
+
+    def _note(self, message_id: str, step: str) -> None:
+        self._log.note(self._key(message_id), step)
+
+    def _key(self, message_id: str) -> tuple[str, str]:
+        return self.state.session_id, message_id
 
 
 def _parcel(sender: Json, message: Json) -> Parcel:

@@ -114,6 +114,7 @@ def load(team_id: str) -> TeamState | None:
             code="E_TEAM_STATE",
             hint=f"end what runs of it, then remove {path.parent}",
             path=str(path),
+            team=team_id,
         ) from error
     return state
 
@@ -159,7 +160,12 @@ def all_teams(on_unreadable: Callable[[TeamError], None] | None = None) -> list[
     return sorted(teams, key=lambda team: (team.name, team.project))
 
 
-def select_team(explicit: str | None, identity_team: str | None, cwd: Path) -> TeamState:
+def select_team(
+    explicit: str | None,
+    identity_team: str | None,
+    cwd: Path,
+    on_unreadable: Callable[[TeamError], None] | None = None,
+) -> TeamState:
     """Return the team that a command means: the one given, else the pane's, else the cwd's, else the only one.
 
     Args:
@@ -167,10 +173,11 @@ def select_team(explicit: str | None, identity_team: str | None, cwd: Path) -> T
             that several teams have means the one whose project holds `cwd`.
         identity_team: Id of the team whose pane we are in.
         cwd: A team's project holds it when it is the same or further up; the deepest wins.
+        on_unreadable: Is told of teams that were left out of the choice because they cannot be read.
 
     Raises:
-        TeamError: No team runs (`E_NO_TEAM`), none or several fit (`teams` in fields lists them by label), or the only
-            state found is unreadable.
+        TeamError: No team runs (`E_NO_TEAM`), several fit (`E_SEVERAL_TEAMS`) or none does, `teams` in fields listing
+            them by label; or the state of the only team, or of the one whose id was given, is unreadable.
     """
     unreadable: list[TeamError] = []
     teams = all_teams(unreadable.append)
@@ -178,6 +185,11 @@ def select_team(explicit: str | None, identity_team: str | None, cwd: Path) -> T
         if unreadable:
             raise unreadable[0]
         raise TeamError("no team is running", code="E_NO_TEAM", hint="start one with `intercom-mux up`")
+    for error in unreadable:
+        if explicit is not None and error.fields["team"] == explicit:
+            raise error
+        if on_unreadable:
+            on_unreadable(error)
     if explicit is not None:
         return _the_one(_called(explicit, teams), teams, cwd, f"called {explicit}")
     if identity_team is not None:
@@ -207,10 +219,10 @@ def _the_one(fitting: Sequence[TeamState], teams: Sequence[TeamState], cwd: Path
         return nearest[0]
     labels = [label(team, teams) for team in (nearest or teams)]
     if nearest:
-        message, hint = f"several teams {which or 'are running'}: {', '.join(labels)}", "choose one with `--team`"
-    else:
-        message, hint = f"no team {which} is running", f"choose one with `--team`: {', '.join(labels)}"
-    raise TeamError(message, hint=hint, teams=labels)
+        message = f"several teams {which or 'are running'}: {', '.join(labels)}"
+        raise TeamError(message, code="E_SEVERAL_TEAMS", hint="choose one with `--team`", teams=labels)
+    hint = f"choose one with `--team`: {', '.join(labels)}"
+    raise TeamError(f"no team {which} is running", hint=hint, teams=labels)
 
 
 def _called(explicit: str, teams: Sequence[TeamState]) -> list[TeamState]:
@@ -234,6 +246,7 @@ def _other_format(path: Path, found: object) -> TeamError:
         code="E_TEAM_FORMAT",
         hint="use the version of intercom-mux that started the team",
         path=str(path),
+        team=path.parent.name,
         format=found,
     )
 

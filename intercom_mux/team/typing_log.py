@@ -1,7 +1,8 @@
 """Which messages were being typed, on disk: what a crash must not make anyone type twice.
 
-One line per step, `typing ID`, `untyped ID` (nothing was sent after all) or `done ID`, with the id as JSON, appended
-and flushed; it survives the death of the process. Only the team daemon writes it.
+One line per step, `typing KEY`, `untyped KEY` (nothing was sent after all) or `done KEY`, appended and flushed; it
+survives the death of the process. A key is `[session id of the peer, message id]` as JSON, for senders choose the ids
+of messages and two may choose the same. Only the team daemon writes it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+Key = tuple[str, str]
+"""Session id of the peer that receives, id of the message."""
 
 _MAX_DONE = 2_000
 
@@ -22,8 +26,8 @@ class TypingLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self.typing: set[str] = set()
-        self.done: dict[str, None] = {}
+        self.typing: set[Key] = set()
+        self.done: dict[Key, None] = {}
         whole, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
         for line in whole.decode(errors="replace").split("\n"):
             self._take_line(line)
@@ -38,31 +42,36 @@ class TypingLog:
     def _take_line(self, line: str) -> None:
         step, _, text = line.partition(" ")
         try:
-            message_id = json.loads(text)
+            value = json.loads(text)
         except ValueError:
             return
-        if isinstance(message_id, str):
-            self._take(step, message_id)
+        match value:
+            case [str(session_id), str(message_id)]:
+                self._take(step, (session_id, message_id))
 
-    def _take(self, step: str, message_id: str) -> None:
+    def _take(self, step: str, key: Key) -> None:
         if step == "typing":
-            self.typing.add(message_id)
+            self.typing.add(key)
         elif step == "untyped":
-            self.typing.discard(message_id)
+            self.typing.discard(key)
         elif step == "done":
-            self.typing.discard(message_id)
-            self.done[message_id] = None
+            self.typing.discard(key)
+            self.done[key] = None
 
-    def note(self, message_id: str, step: str) -> None:
-        """Write one step, `typing`, `untyped` or `done`; it is with the kernel on return."""
-        self._take(step, message_id)
-        self._stream.write(_line(step, message_id))
+    def note(self, key: Key, step: str) -> None:
+        """Write one step, `typing`, `untyped` or `done`; it is with the kernel on return.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self._stream.write(_line(step, key))
         self._stream.flush()
+        self._take(step, key)
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
 
-def _line(step: str, message_id: str) -> str:
-    return f"{step} {json.dumps(message_id)}\n"
+def _line(step: str, key: Key) -> str:
+    return f"{step} {json.dumps(key)}\n"

@@ -38,6 +38,9 @@ def up(
     `spare` becomes the team's daemon unless it has one. On return every peer of the plan lives, and is ready where its
     program can show that (unless `wait_ready` is off).
 
+    `on_event` is told `handed-over` first: from then on the daemon goes on even if this call is interrupted; then what
+    the daemon tells: `waiting` for an earlier start of the team, `plan`, `opened`, and one event per peer.
+
     Raises:
         MultiplexerError: tmux is missing, too old, or refused.
         BrokerError: No broker could be started.
@@ -49,5 +52,6 @@ def up(
         if not is_listening(plan.id):
             spare.serve(plan.id)
         request = {"type": "apply", "plan": plan.to_json(), "environment": dict(os.environ), "wait": wait_ready}
+        on_event({"type": "event", "event": "handed-over"})
         for event in control.request(plan.id, request, timeout_s=SILENCE_S):
             on_event(event)

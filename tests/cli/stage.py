@@ -96,9 +96,10 @@ class Peer:
         """Return the texts of the messages that came, in order."""
         return [frame["message"]["content"]["text"] for frame in self.of_type("message")]
 
-    def confirm(self, message: Json, status: str = "injected") -> None:
+    def confirm(self, message: Json, status: str = "injected", detail: str | None = None) -> None:
         """Send a receipt."""
-        self.write({"type": "message_receipt", "receipt": _receipt(message["id"], status)})
+        receipt = _receipt(message["id"], status)
+        self.write({"type": "message_receipt", "receipt": {**receipt, "detail": detail} if detail else receipt})
 
     def reply(self, message: Json, text: str, **content: Any) -> None:
         """Answer an ask."""

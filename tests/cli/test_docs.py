@@ -36,3 +36,10 @@ def _parameters() -> list[tuple[str, click.Option]]:
 def test_every_option_has_help(name: str, option: click.Option) -> None:
     """No option is left unexplained."""
     assert option.help, f"{name} {option.opts}"
+
+
+def test_the_exit_codes_are_told_in_whole_sentences() -> None:
+    """No meaning is cut at a full stop inside a word, such as that of a file's name."""
+    meanings = {kind: meaning for _, kind, meaning in reference.exit_codes()}
+    assert "docs/protocol.md" in meanings["`DeliveryError`"]
+    assert not any(meaning.endswith(".") or meaning.count("(") != meaning.count(")") for meaning in meanings.values())

@@ -147,6 +147,18 @@ def test_both_ways_say_and_write_the_same(
     assert (slow.code, without_ids(slow.out), slow.err) == (fast.code, without_ids(fast.out), fast.err)
 
 
+def test_a_time_out_tells_the_same_both_ways(both: Both, planner: Peer) -> None:
+    """The error names what the last receipt said."""
+    planner.answer = lambda peer, message: peer.confirm(message, "queued", "blocked:permission")
+    told = []
+    for way in (both.fast, both.click):
+        with pytest.raises(AskTimeout) as caught:
+            way("ask", "planner", "why?", "--timeout", "1")
+        told.append((caught.value.message, caught.value.hint, caught.value.fields["last"]))
+    assert told[0] == told[1]
+    assert told[0][0].endswith("; last heard: blocked:permission")
+
+
 def test_reply_is_the_same_both_ways(both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch) -> None:
     """Two equal asks are answered one by each way, with equal words and equal text at the asker."""
     worker, planner = crew["worker-1"], crew["planner"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,8 @@ from tests.support import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+Json = dict[str, Any]
 
 
 def test_list_shows_everybody_and_marks_you(both: Both, crew: dict[str, Peer]) -> None:
@@ -171,3 +173,16 @@ def test_a_pane_whose_team_is_gone_says_so(home: Path, monkeypatch: pytest.Monke
     result = run("pending", "--json")
     assert result.code == 5
     assert json.loads(result.out)["error"]["code"] == "E_IDENTITY"
+
+
+def test_pending_tells_why_an_ask_of_mine_is_held(both: Both, planner: Peer) -> None:
+    """What the receiver's last receipt said stands behind the state; one without a detail does not wipe it out."""
+
+    def hold(peer: Peer, message: Json) -> None:
+        peer.confirm(message, "queued", "blocked:permission")
+        peer.confirm(message, "receiver_received")
+
+    planner.answer = hold
+    both.click("ask", "planner", "why?", "--async")
+    wait_until(lambda: "received (blocked:permission), ticket" in both.click("pending").out, what="the reason")
+    assert both.fast("pending").out == both.click("pending").out

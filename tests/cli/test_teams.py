@@ -16,7 +16,7 @@ from intercom_mux import paths
 from intercom_mux.team import processes
 from intercom_mux.team.plan import TeamPlan
 from tests.agents.demo.pseudo import Pseudo
-from tests.cli.stage import command, run
+from tests.cli.stage import command, run, start
 from tests.support import wait_until
 from tests.team.stage import CAT, SHELL, Stage, end_all_teams
 
@@ -131,6 +131,36 @@ def test_watching_at_once(team: Stage) -> None:
         person.process.wait(10)
 
 
+def test_an_interrupted_up_says_that_the_team_goes_on(team: Stage, home: Path) -> None:
+    """Ctrl-C tells what goes on and how to end it; a second `up` says that it waits for the first."""
+    agents = paths.config_dir() / "agents"
+    agents.mkdir(parents=True)
+    argv = ["sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; echo READY; exec cat"]
+    profile = {"argv": argv, "route": "inbox", "ready": {"screen": "READY"}, "ready_timeout_s": 30}
+    (agents / "slow.yaml").write_text(json.dumps(profile))
+    team.write({"a": {"agent": "slow"}})
+    first = start("up", "layout.yaml")
+    wait_until(lambda: team.is_known and team.state.peers["a"].pid, what="the pane")
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=10)
+    assert told.strip() == "team goes on starting; see `intercom-mux status`, end it with `intercom-mux down`"
+    assert first.returncode == 130
+    second = start("up", "layout.yaml")
+    assert second.stderr is not None
+    assert second.stderr.readline() == "waiting until an earlier start of team is done\n"
+    (team.project / "go").touch()
+    out, _ = second.communicate(timeout=30)
+    assert (second.returncode, out.splitlines()[0]) == (0, "team is up already: 1 peer runs")
+
+
+def test_watching_needs_a_terminal(team: Stage) -> None:
+    """Without one `up --attach` starts nothing."""
+    team.write({"a": CAT})
+    refused = run("up", "layout.yaml", "--attach")
+    assert (refused.code, "watching a team needs a terminal" in refused.err) == (2, True)
+    assert not team.is_known
+
+
 # -- status --------------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +194,32 @@ def test_status_of_a_team(team: Stage) -> None:
     assert run("status", "--json").json["team"]["daemon"] is None
 
 
+def test_status_among_several_teams(team: Stage, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside every project each team has a line; what cannot be read is told, and `--team` shows one in detail."""
+    team.up({"a": CAT, "b": SHELL})
+    other = Stage(home, "other")
+    other.up({"c": CAT})
+    broken = paths.private_dir(paths.team_state_dir("broken-00000000")) / "state.json"
+    broken.write_text("{")
+    monkeypatch.chdir(home)
+    shown = run("status")
+    assert (shown.code, shown.err) == (0, "")
+    lines = shown.out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["you", "broker"]
+    assert "left out cannot read the state of team broken-00000000" in shown.out
+    (row,) = (line for line in lines if line.split()[0] == "team")
+    assert f"daemon {team.daemon_pid()}" in row
+    seen = run("status", "--json").json
+    assert seen["team"] is None
+    assert [(one["name"], one["daemon"]) for one in seen["teams"]] == [
+        ("other", other.daemon_pid()),
+        ("team", team.daemon_pid()),
+    ]
+    assert sum(seen["teams"][1]["statuses"].values()) == 2
+    assert run("status", "--json", "--team", "other").json["team"]["name"] == "other"
+    broken.unlink()
+
+
 # -- attach and logs -----------------------------------------------------------------------------------------------
 
 
@@ -194,6 +250,20 @@ def test_attach_and_logs(team: Stage) -> None:
     followed.stdout.close()
 
 
+def test_attach_without_a_server_or_a_terminal(team: Stage) -> None:
+    """Both are told in our words, with the next step."""
+    team.up({"a": CAT})
+    refused = run("attach")
+    assert (refused.code, "watching a team needs a terminal" in refused.err) == (2, True)
+    server = team.state.server
+    assert server is not None
+    team.tmux("kill-server")
+    wait_until(lambda: not processes.is_alive(server), what="end of tmux")
+    gone = run("attach")
+    assert gone.code == 4
+    assert gone.err == "error: the tmux server of team is gone\nhint: start it again: `intercom-mux up`\n"
+
+
 # -- down ----------------------------------------------------------------------------------------------------------
 
 
@@ -211,3 +281,17 @@ def test_down_in_words_and_in_json(team: Stage) -> None:
     (row,) = run("down", "--json", "--team", team.id).json
     assert (row["team"], row["spared"]) == ("team", [])
     assert row["ended"] >= 2
+
+
+def test_down_all_tells_what_it_cannot_read(team: Stage) -> None:
+    """Readable teams end; each unreadable one is an error with its exit code, and never "nothing runs"."""
+    team.up({"a": CAT})
+    broken = paths.private_dir(paths.team_state_dir("broken-00000000")) / "state.json"
+    broken.write_text("{")
+    shown = run("down", "--all")
+    assert (shown.code, shown.out.startswith("team is down: ")) == (9, True)
+    assert shown.err.startswith("error: cannot read the state of team broken-00000000 in ")
+    again = run("down", "--all")
+    assert (again.code, again.out) == (9, "")
+    assert [row["error"]["code"] for row in run("down", "--all", "--json").json] == ["E_TEAM_STATE"]
+    broken.unlink()

@@ -111,3 +111,39 @@ def test_pending_shows_both_directions() -> None:
 def test_task_states_are_those_of_the_broker() -> None:
     """The command line offers exactly what the broker takes."""
     assert text.TASK_STATES == TASK_STATES
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ("idle", "delivered to d (idle)"),
+        (None, "delivered to d"),
+        ("reading the paper", "delivered to d (reading the paper)"),
+        ("thinking", "queued for d, which is thinking"),
+        ("tool:bash", "queued for d, which is tool:bash"),
+        ("blocked:permission", "queued for d, which is blocked:permission"),
+        ("exited:137", "queued for d, which is exited:137"),
+        ("starting", "queued for d, which is starting"),
+        ("unknown", "queued for d, whose status is unknown"),
+    ],
+)
+def test_sent_says_whether_the_message_is_held(status: str | None, shown: str) -> None:
+    """An agent that is not idle is given nothing yet; what does not tell such a status has its message."""
+    answer = {"delivery": "socket_delivered", "to": "d", "status": status, "messageId": "7f3a1b2c99"}
+    assert text.sent(answer) == f"{shown} · 7f3a1b2c"
+
+
+@pytest.mark.parametrize(
+    ("state", "note", "shown"),
+    [
+        ("received", "blocked:permission", "received (blocked:permission), ticket"),
+        ("received", "", "received, ticket"),
+        ("done", "submitted", "taken up, ticket"),
+        ("done", "outcome unknown: it is gone", "outcome unknown: it is gone, ticket"),
+    ],
+)
+def test_pending_says_why_an_ask_of_mine_waits(state: str, note: str, shown: str) -> None:
+    """With the last that was heard of it; one of unknown fate is not called taken up."""
+    ask = {"id": "7f3a1b2c99", "with": "w", "text": "why?", "age_s": 1, "is_active": False, "is_blocking": False}
+    value = {"to_me": [], "from_me": [{**ask, "state": state, "note": note}]}
+    assert text.pending(value).splitlines()[1] == f"  7f3a1b2c  w  1s  {shown}  why?"

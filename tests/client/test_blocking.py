@@ -164,6 +164,22 @@ def test_ask_times_out_and_withdraws(planner: Client, worker: Line) -> None:
     assert planner.request("pending")["from_me"] == []
 
 
+def test_a_time_out_tells_what_was_last_heard_of_the_ask(planner: Client, worker: Line) -> None:
+    """The detail of the last receipt says why there was no reply."""
+
+    def hold() -> None:
+        ask_id = worker.until("message")["message"]["id"]
+        receipt = {"messageId": ask_id, "status": "queued", "timestamp": 1, "detail": "blocked:permission"}
+        worker.post(type="message_receipt", receipt=receipt)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    with pytest.raises(AskTimeout, match="; last heard: blocked:permission") as caught:
+        planner.ask("worker-1", "how?", timeout_s=1)
+    thread.join()
+    assert caught.value.fields["last"] == "blocked:permission"
+
+
 def test_ask_in_a_pane_turns_into_a_ticket_before_the_agents_tool_gives_up(planner: Client, worker: Line) -> None:
     """The ask goes on; the reply is fetched by its id, by its start, again and again."""
     with Client.connect(pane("planner", ask_wait_s=0.2)) as hurried:

@@ -287,7 +287,7 @@ def test_a_program_that_is_not_there_is_named_on_its_surface(tmux: TmuxMultiplex
     """Who looks at the pane reads which program was not found."""
     opened = tmux.open("team", "tiled", [SurfaceSpec("a", ("no-such-program", "x"), home)])
     ended(tmux, opened["a"])
-    assert "no-such-program" in tmux.capture(opened["a"], 10)
+    wait_until(lambda: "no-such-program" in tmux.capture(opened["a"], 10), what="the name on the screen")
 
 
 def test_no_death_is_missed(tmux: TmuxMultiplexer, home: Path) -> None:

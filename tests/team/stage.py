@@ -52,18 +52,23 @@ class Stage:
         """Write the layout; JSON is YAML."""
         self.layout.write_text(json.dumps({"version": 1, "name": self.name, "peers": peers, **more}, indent=1))
 
-    def install_tui(self) -> None:
-        """Make the stand-in agent of programs/ known, running in its peer's directory."""
+    def install_tui(self, *options: str) -> None:
+        """Make the stand-in agent of programs/ known, running in its peer's directory, with faults as asked for."""
         agents = paths.config_dir() / "agents"
         agents.mkdir(parents=True)
         profile = (PROGRAMS / "tui.yaml").read_text()
-        argv = f'argv: ["{{python}}", "{PROGRAMS / "tui.py"}", "{{cwd}}", "--busy-s", "0.1"]'
+        argv = "argv: " + json.dumps(["{python}", str(PROGRAMS / "tui.py"), "{cwd}", "--busy-s", "0.1", *options])
         (agents / "tui.yaml").write_text(profile.replace('argv: ["{python}", tui.py]', argv))
 
     def submitted(self) -> list[str]:
         """What the stand-in agent in the project directory has taken, header lines included."""
         file = self.project / "submitted.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def inputs(self) -> list[str]:
+        """What the stand-in agent got, in order: `paste`, `enter` or `key`."""
+        file = self.project / "events.jsonl"
+        return [json.loads(line)["event"] for line in file.read_text().splitlines()] if file.exists() else []
 
     def load(self) -> Layout:
         return load_layout(find_layout(str(self.layout), self.project), environ=os.environ)

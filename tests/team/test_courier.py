@@ -134,10 +134,11 @@ def test_permission_dialog_holds_and_receives_no_byte(stage: Callable[..., Stage
 
 
 def test_dialog_between_paste_and_enter_is_not_approved(stage: Callable[..., Stage]) -> None:
-    """A dialog that opens after the paste gets no Enter, and the fate is told as unknown."""
+    """A dialog that opens after the paste gets no Enter; while it hides the composer, the fate is left open."""
     agent = stage("--dialog-on-paste")
-    (outcome,) = agent.deliver(ASK)
-    assert (outcome.kind, "blocked:permission" in outcome.reason) == ("unknown", True)
+    assert agent.deliver(ASK) == [Outcome("typed-not-submitted", "blocked:permission")]
+    assert asyncio.run(agent.courier().resume(ASK)) == Outcome("typed-not-submitted", "blocked:permission")
+    assert asyncio.run(agent.courier().recover(ASK)) == Outcome("typed-not-submitted", "blocked:permission")
     assert [event["event"] for event in agent.events] == ["paste"]
     assert agent.submitted == []
     agent.check_law()
@@ -157,12 +158,32 @@ def test_draft_left_by_such_a_dialog_is_resumed_not_retyped(stage: Callable[...,
     agent.check_law()
 
 
+def test_draft_that_a_person_submitted_is_submitted(stage: Callable[..., Stage]) -> None:
+    """When the dialog is answered and a person presses Enter on our text, `resume` finds it among what was said."""
+    agent = stage("--dialog-on-paste")
+    agent.deliver(ASK)
+    agent.tmux("send-keys", "-t", agent.surface, "Enter", "Enter")
+    wait_until(lambda: agent.submitted)
+    assert asyncio.run(agent.courier(verify_ms=300).resume(ASK)) == Outcome("submitted", "its id is on the screen")
+    assert [event["event"] for event in agent.events] == ["paste", "enter", "enter"]
+
+
+def test_message_that_a_dialog_swallowed_is_unknown_when_it_is_gone(stage: Callable[..., Stage]) -> None:
+    """Once a composer without our text is seen, `resume` decides: unknown, and nothing more is sent."""
+    agent = stage("--dialog-on-paste")
+    agent.deliver(ASK)
+    agent.tmux("respawn-pane", "-k", "-t", agent.surface)
+    wait_until(lambda: "Type a message" in agent.screen())
+    assert asyncio.run(agent.courier(verify_ms=100).resume(ASK)).kind == "unknown"
+    assert [event["event"] for event in agent.events] == ["paste"]
+
+
 def test_dialog_right_after_enter_means_submitted(stage: Callable[..., Stage]) -> None:
     """An agent that asks for permission at once has the message, although it now stands where the composer was."""
     agent = stage("--after-enter", "blocked", "--busy-s", "60")
     assert agent.deliver(ASK) == [Outcome("submitted")]
     assert asyncio.run(agent.courier().recover(ASK)).kind == "submitted"
-    assert asyncio.run(agent.courier(verify_ms=100).resume(ASK)).kind == "unknown"
+    assert asyncio.run(agent.courier(verify_ms=100).resume(ASK)).kind == "typed-not-submitted"
     assert [event["event"] for event in agent.events] == ["paste", "enter"]
     agent.check_law()
 
@@ -187,6 +208,24 @@ def test_words_typed_before_our_paste_lands_are_not_submitted(stage: Callable[..
 
     agent.journal = type_meanwhile  # type: ignore[method-assign]  # the journal is awaited just before the paste
     assert agent.deliver(ASK, verify_ms=300) == [Outcome("typed-not-submitted", "draft")]
+    assert "enter" not in [event["event"] for event in agent.events]
+
+
+def test_words_typed_after_our_paste_are_not_submitted(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who types on after a message that is shown whole keeps the draft: no Enter until the words are gone."""
+    agent = stage()
+    note = replace(ASK, kind="message", text="")
+    paste = agent.mux.paste
+
+    def paste_and_type(surface: str, text: str) -> None:
+        paste(surface, text)
+        agent.tmux("send-keys", "-l", "-t", surface, " and delete it")
+
+    monkeypatch.setattr(agent.mux, "paste", paste_and_type)
+    assert agent.deliver(note, verify_ms=300) == [Outcome("typed-not-submitted", "draft")]
+    assert asyncio.run(agent.courier(verify_ms=300).resume(note)) == Outcome("typed-not-submitted", "draft")
     assert "enter" not in [event["event"] for event in agent.events]
 
 
@@ -224,6 +263,33 @@ def test_enter_is_pressed_twice_at_most(stage: Callable[..., Stage]) -> None:
     assert agent.deliver(ASK, verify_ms=300) == [Outcome("typed-not-submitted", "Enter had no effect")]
     assert [event["event"] for event in agent.events] == ["paste", "enter", "enter"]
     agent.check_law()
+
+
+def test_enters_are_counted_over_the_life_of_a_message(stage: Callable[..., Stage]) -> None:
+    """`resume` has what `deliver` left of the two Enters, and then only reports."""
+    agent = stage("--swallow-enters", "9")
+
+    async def offer_thrice() -> list[Outcome]:
+        courier = agent.courier(verify_ms=300)
+        return [await courier.deliver(ASK), await courier.resume(ASK), await courier.resume(ASK)]
+
+    assert asyncio.run(offer_thrice()) == [Outcome("typed-not-submitted", "Enter had no effect")] * 3
+    assert [event["event"] for event in agent.events] == ["paste", "enter", "enter"]
+
+
+def test_forgotten_message_gets_no_more_enter(stage: Callable[..., Stage]) -> None:
+    """A `resume` that is under way presses nothing once its message is forgotten."""
+    agent = stage("--swallow-enters", "9")
+
+    async def forget_meanwhile() -> Outcome:
+        courier = agent.courier(verify_ms=500)
+        delivery = asyncio.create_task(courier.deliver(ASK))
+        await asyncio.to_thread(wait_until, lambda: "enter" in [event["event"] for event in agent.events])
+        courier.forget(ASK.message_id)
+        return await delivery
+
+    assert asyncio.run(forget_meanwhile()).kind == "typed-not-submitted"
+    assert [event["event"] for event in agent.events] == ["paste", "enter"]
 
 
 def test_person_scrolling_holds(stage: Callable[..., Stage]) -> None:

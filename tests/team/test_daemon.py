@@ -65,7 +65,8 @@ def test_a_message_of_unknown_fate_is_never_typed_again(stage: Stage) -> None:
     stage.up({"agent": TUI})
     kill_daemon(stage)
     ask_id = "ab" * 16
-    (paths.team_state_dir(stage.id) / "typing.log").write_text(f'typing "{ask_id}"\n')
+    key = [stage.state.peers["agent"].session_id, ask_id]
+    (paths.team_state_dir(stage.id) / "typing.log").write_text(f"typing {json.dumps(key)}\n")
     receipts: list[Json] = []
     with stage.shell() as shell:
 

@@ -111,6 +111,85 @@ def test_an_agent_that_must_not_be_disturbed_is_left_alone(stage: Stage) -> None
     assert not (stage.project / "APPROVED").exists()
 
 
+def test_one_id_towards_two_peers_is_two_messages(stage: Stage) -> None:
+    """Ids are chosen by senders: what one peer got under an id says nothing of what another is to get under it."""
+    stage.up({"a": DEMO, "b": DEMO})
+    with stage.shell("one") as one, stage.shell("two") as two:
+        one.send("a", "for a", message_id="the-same-id")
+        stage.wait_for("a", "for a")
+        two.send("b", "for b", message_id="the-same-id")
+        stage.wait_for("b", "for b")
+
+
+def test_a_dialog_over_what_was_typed_delays_it_and_what_follows(stage: Stage) -> None:
+    """When a person has answered the dialog, the message is submitted, once, and then the next one."""
+    stage.install_tui("--dialog-on-paste")
+    stage.up({"agent": TUI})
+    receipts: list[Json] = []
+    with stage.shell() as shell, stage.shell("other") as other:
+        outcome = asking(shell, "agent", "What now?", receipts.append)
+        stage.wait_for("agent", "Do you want to proceed?")
+        other.send("agent", "the next one")
+        details = ["typed, not submitted: blocked:permission"]
+        wait_until(lambda: [one.get("detail") for one in receipts][1:] == details, what="word of the dialog")
+        assert stage.inputs() == ["paste"]
+        stage.tmux("send-keys", "-t", stage.surface("agent"), "Enter")
+        wait_until(lambda: stage.inputs() == ["paste", "enter", "enter", "paste"], what="the next one")
+        stage.wait_for("agent", "Do you want to proceed?")
+        stage.tmux("send-keys", "-t", stage.surface("agent"), "Enter")
+        wait_until(lambda: len(stage.submitted()) == 2, what="both")
+        with stage.member("agent") as agent:
+            agent.reply("Nothing.")
+        assert outcome().text == "Nothing."
+    assert [text.splitlines()[-1] for text in stage.submitted()] == ["What now?", "the next one"]
+    assert stage.inputs() == ["paste", "enter", "enter"] * 2
+
+
+def test_what_was_typed_and_then_withdrawn_is_not_submitted(stage: Stage) -> None:
+    """An ask withdrawn while a dialog hides the composer that holds it gets no Enter when the dialog is gone."""
+    stage.install_tui("--dialog-on-paste")
+    stage.up({"agent": TUI})
+    receipts: list[Json] = []
+    with stage.shell() as shell, stage.shell("other") as other:
+        ask = shell.ask_ticket("agent", "What now?", timeout_s=30)["messageId"]
+        stage.wait_for("agent", "Do you want to proceed?")
+        outcome = asking(other, "agent", "the next one", receipts.append)
+        wait_until(lambda: "typed, not submitted" in str(receipts[-1:]), what="typed, not submitted")
+        shell.cancel(ask)
+        wait_until(lambda: receipts[-1].get("detail") == "blocked:permission", what="the next one's turn")
+        stage.tmux("send-keys", "-t", stage.surface("agent"), "Enter")
+        wait_until(lambda: receipts[-1].get("detail") == "draft", what="held by what was left")
+        with stage.member("agent") as agent:
+            agent.reply("Nothing.")
+        assert outcome().text == "Nothing."
+    assert stage.submitted() == []
+    assert stage.inputs() == ["paste", "enter"]
+
+
+def test_an_agent_that_takes_no_enter_is_not_given_more(stage: Stage) -> None:
+    """After two Enters without effect a message is only reported, however often it is offered again."""
+    stage.install_tui("--swallow-enters", "99")
+    stage.up({"agent": TUI})
+    receipts: list[Json] = []
+    state = stage.project / "state"
+
+    def wait_for_word(reason: str) -> None:
+        typed = f"typed, not submitted: {reason}"
+        wait_until(lambda: receipts[-1:] and receipts[-1].get("detail") == typed, timeout_s=20, what=typed)
+
+    with stage.shell() as shell:
+        outcome = asking(shell, "agent", "What now?", receipts.append)
+        wait_for_word("Enter had no effect")
+        state.write_text("thinking")
+        wait_for_word("thinking")
+        state.write_text("idle")
+        wait_for_word("Enter had no effect")
+        with stage.member("agent") as agent:
+            agent.reply("Nothing.")
+        assert outcome().text == "Nothing."
+    assert stage.inputs() == ["paste", "enter", "enter"]
+
+
 # -- the inbox route -----------------------------------------------------------------------------------------------
 
 

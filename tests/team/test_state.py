@@ -303,3 +303,15 @@ def test_namesakes_in_directories_of_one_name_are_told_apart_by_id(home: Path) -
     one, two = team("demo", home / "x/repo"), team("demo", home / "y/repo")
     assert label(one, [one, two]) == one.id
     assert select_team(label(two, [one, two]), None, home) == two
+
+
+def test_unreadable_teams_are_told_beside_readable_ones(home: Path) -> None:
+    """The choice leaves them out and says so; meant by its id, an unreadable one is the error."""
+    good, bad = team("good", home / "one"), team("bad", home / "two")
+    state_file(bad).write_text("{")
+    told: list[TeamError] = []
+    assert select_team(None, None, home, told.append).id == good.id
+    assert [error.fields["team"] for error in told] == [bad.id]
+    with pytest.raises(TeamError) as caught:
+        select_team(bad.id, None, home)
+    assert caught.value.code == "E_TEAM_STATE"

@@ -1,0 +1,40 @@
+"""The words for what failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from intercom_mux.client import failures
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "words"),
+    [
+        ("receiver_received", None, "received"),
+        ("queued", "blocked:permission", "blocked:permission"),
+        ("queued", None, "queued"),
+        ("injected", "submitted", "taken up"),
+        ("acknowledged", None, "taken up"),
+        ("acknowledged", "outcome unknown: it is gone", "outcome unknown: it is gone"),
+    ],
+)
+def test_a_receipt_in_words(status: str, detail: str | None, words: str) -> None:
+    """Its reason if it has one; an unknown outcome is not called taken up."""
+    assert failures.heard({"messageId": "m", "status": status, "detail": detail}) == words
+
+
+def test_a_time_out_tells_what_was_last_heard() -> None:
+    """In words and as `last`; without a receipt nothing is added."""
+    error = failures.timed_out("w", 5, "ask-1", "blocked:permission")
+    assert error.message == 'no reply from "w" within 5 s; the ask is withdrawn; last heard: blocked:permission'
+    assert error.fields == {"ask_id": "ask-1", "last": "blocked:permission"}
+    silent = failures.timed_out("w", 5, "ask-1")
+    assert (silent.message.endswith("withdrawn"), silent.fields) == (True, {"ask_id": "ask-1"})
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [("E_ALREADY_WAITING", "ask --async"), ("E_TARGET_EXITED", "intercom-mux up")]
+)
+def test_a_refusal_has_its_next_step(code: str, hint: str) -> None:
+    """Where the code alone tells what to do."""
+    assert hint in (failures.refused("No", code, None).hint or "")
