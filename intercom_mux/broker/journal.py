@@ -1,9 +1,9 @@
-"""The broker's durable store: SQLite in WAL mode; the only user of sqlite3.
+"""The broker's durable store: SQLite in WAL mode; the only writer of it (`history` reads).
 
-One `write` is one append to the redo log, which is a tenth of a transaction's work; SQLite takes what is there in one
-transaction when the broker has nothing else to do, and before it is read. What was written survives the death of the
-process at any instant; "full" durability adds an fsync per write and survives the death of the machine. Schema changes
-bump `SCHEMA_VERSION`.
+One `write` is one append to the redo log; SQLite takes what is there in one transaction when the broker has nothing
+else to do, and before it is read. Both together are about half the work of a transaction per write. What was written
+survives the death of the process at any instant; "full" durability adds an fsync per write and survives the death of
+the machine. Schema changes bump `SCHEMA_VERSION`.
 """
 
 from __future__ import annotations

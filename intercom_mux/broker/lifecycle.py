@@ -167,16 +167,13 @@ def _take_over(lock: IO[str], agents: Sequence[Path]) -> bool:
     from intercom_mux.broker import places
 
     deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            is_served = probe(paths.broker_socket()) is not None and places.are_served(agents)
-            if is_served or time.monotonic() > deadline:
-                time.sleep(1)
-                return False
+    while not _try_lock(lock.fileno()):
+        is_served = probe(paths.broker_socket()) is not None and places.are_served(agents)
+        if is_served or time.monotonic() > deadline:
+            time.sleep(1)
+            return False
         time.sleep(0.02)
+    return True
 
 
 def _serve_locked(directory: Path, idle_exit_s: float | None, *, announce: bool, has_tcp: bool) -> None:

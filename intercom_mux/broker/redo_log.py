@@ -1,4 +1,4 @@
-"""What the journal has accepted and not yet put into SQLite: one append per commit, a tenth of what SQLite takes.
+"""What the journal has accepted and not yet put into SQLite: one append per commit.
 
 An entry is its length, its CRC-32 and pickled records. It is with the kernel on return of `append`, so it survives the
 death of the process; the first entry that is not whole ends the log. Only our own kinds of values are read back.

@@ -1,7 +1,7 @@
 """The broker's one thread: a selector loop between sockets, core and journal.
 
-Each turn reads every ready socket once, lets the core decide, commits the journal once, and only then writes. A plain
-selector loop instead of asyncio halves the time per message (docs/ARCHITECTURE.md, "Broker").
+Each turn reads what is ready, lets the core decide, commits the journal once, and only then writes. A plain selector
+loop instead of asyncio: docs/ARCHITECTURE.md, "Processes", says why.
 """
 
 from __future__ import annotations
