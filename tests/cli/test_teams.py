@@ -140,7 +140,8 @@ def test_an_interrupted_up_says_that_the_team_goes_on(team: Stage, home: Path) -
     (agents / "slow.yaml").write_text(json.dumps(profile))
     team.write({"a": {"agent": "slow"}})
     first = start("up", "layout.yaml")
-    wait_until(lambda: team.is_known and team.state.peers["a"].pid, what="the pane")
+    # The state is written with no peer first, then with the peer, then with its pid.
+    wait_until(lambda: team.is_known and [peer for peer in team.state.peers.values() if peer.pid], what="the pane")
     first.send_signal(signal.SIGINT)
     _, told = first.communicate(timeout=10)
     assert told.strip() == "team goes on starting; see `intercom-mux status`, end it with `intercom-mux down`"
