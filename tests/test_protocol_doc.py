@@ -6,7 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from intercom_mux.broker import server
+from intercom_mux.broker import link
 from intercom_mux.broker.core import core, extensions, requests
 from intercom_mux.broker.core.model import Limits
 from intercom_mux.wire import frames, messages
@@ -37,7 +37,7 @@ def test_the_frames_that_clients_send() -> None:
 def test_the_frames_that_the_broker_sends() -> None:
     """Every type that is written somewhere in the broker is in the table, and none besides."""
     written = set(re.findall(r'"type":\s*"([a-z_]+)"', SOURCES)) - {"health", "mux"}
-    written |= set(re.findall(r'_broadcast\(state, \w+, "([a-z_]+)"\)', SOURCES))
+    written |= set(re.findall(r'broadcast\(state, \w+, "([a-z_]+)"\)', SOURCES))
     assert names([row[0] for row in rows("broker → client")]) == written
 
 
@@ -46,14 +46,14 @@ def test_the_failure_codes() -> None:
     _, _, second = DOC.partition("Codes of requests beside those above:")
     listed = names([row[0] for row in rows("code")]) | set(re.findall(r"^\| `(E_[A-Z_]+)`", second, re.MULTILINE))
     listed |= {"E_ASK_TIMEOUT", "E_ASK_ENDED"} & set(re.findall(r"E_[A-Z_]+", DOC))
-    outside = {"E_JOURNAL", "E_CONFIG"}
+    outside = {"E_CONFIG"}
     assert listed == set(re.findall(r'"(E_[A-Z_]+)"', SOURCES)) - outside
 
 
 def test_the_limits() -> None:
     """Name and number of each."""
     known: dict[str, int] = dataclasses.asdict(Limits())
-    for module in (frames, messages, server, extensions):
+    for module in (frames, messages, link, extensions):
         known |= {n: v for n, v in vars(module).items() if n.isupper() and n[:4] in {"MAX_", "OUTP"}}
     listed = {name: int(row[1].split()[0]) for row in rows("limit") for name in names(row[:1])}
     assert listed == known

@@ -6,19 +6,16 @@ Strict: what is misspelt or of a wrong type stops the broker's start with the re
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux import paths
-from intercom_mux.broker.core.model import Limits
+from intercom_mux import config
+from intercom_mux.broker.core.model import MAILBOX_WAIT_MAX, Limits
 from intercom_mux.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
+    from intercom_mux.errors import IntercomError
 
 DURABILITIES = ("normal", "full")
 
@@ -32,6 +29,7 @@ _UNITS = {
     "presence_interval": ("presence_interval_s", 1000),
     "takeover_window": ("takeover_window_s", 1000),
     "takeover_guard": ("takeover_guard_s", 1000),
+    "mailbox_wait": ("mailbox_wait_s", 1000),
     "mailbox_bytes": ("mailbox_mb", 1_048_576),
 }
 LIMITS = {
@@ -57,31 +55,14 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-def config_file() -> Path:
-    """Return the path of the configuration; it need not exist."""
-    return paths.config_dir() / "config.toml"
-
-
 def load() -> Settings:
     """Return the settings of this user.
 
     Raises:
         BrokerError: The file cannot be read, is no TOML, or has an unknown key or a value of a wrong kind.
     """
-    file = config_file()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Settings()
-    except (OSError, ValueError) as error:
-        raise _problem(f"cannot be read: {error}") from error
-    try:
-        whole = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _problem(f"is not TOML: {error}") from error
-    _check_keys("", whole, ["broker"])
-    table = _table("broker", whole)
-    _check_keys("broker", table, [spec.name for spec in dataclasses.fields(Settings)])
+    keys = [spec.name for spec in dataclasses.fields(Settings)]
+    table = config.table("broker", keys=keys, error=BrokerError)
     limits = _limits(_table("limits", table, within="broker"))
     plain = [key for key in table if key not in {"limits", "durability"}]
     numbers = {key: _number(f"broker.{key}", table[key]) for key in plain}
@@ -89,13 +70,17 @@ def load() -> Settings:
 
 
 def _limits(table: dict[str, Any]) -> Limits:
-    _check_keys("broker.limits", table, LIMITS)
+    config.check_keys("broker.limits", table, LIMITS, error=BrokerError)
     values = {}
     for key, value in table.items():
         name, factor = LIMITS[key]
         number = _number(f"broker.limits.{key}", value, whole=factor == 1)
         values[name] = max(1, round(number * factor))
-    return Limits(**values)
+    limits = Limits(**values)
+    if limits.mailbox_wait > MAILBOX_WAIT_MAX:
+        key, most = "broker.limits.mailbox_wait_s", MAILBOX_WAIT_MAX // 1000
+        raise _problem(f"{key} must be at most {most}, because clients give up after ten seconds", key=key)
+    return limits
 
 
 def _table(key: str, parent: dict[str, Any], *, within: str = "") -> dict[str, Any]:
@@ -109,7 +94,7 @@ def _table(key: str, parent: dict[str, Any], *, within: str = "") -> dict[str, A
 def _durability(table: dict[str, Any]) -> str:
     value = table.get("durability", DURABILITIES[0])
     if value not in DURABILITIES:
-        guess = _guess(value, DURABILITIES) if isinstance(value, str) else ""
+        guess = config.guess(value, DURABILITIES) if isinstance(value, str) else ""
         problem = f'broker.durability must be "normal" or "full", not {value!r}{guess}'
         raise _problem(problem, key="broker.durability")
     return str(value)
@@ -125,20 +110,5 @@ def _number(key: str, value: object, *, whole: bool = False) -> float:
     raise _problem(f"{key} must be a {kind} {'of at least' if may_be_zero else 'above'} 0, not {value!r}", key=key)
 
 
-def _check_keys(where: str, table: dict[str, Any], known: Collection[str]) -> None:
-    for key in table:
-        if key not in known:
-            name = f"{where}.{key}" if where else key
-            raise _problem(f"unknown key {name}{_guess(key, known)}", key=name)
-
-
-def _guess(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _problem(what: str, **fields: str) -> BrokerError:
-    file = config_file()
-    return BrokerError(
-        f"{file}: {what}", code="E_CONFIG", hint=f"correct {file}, then try again", path=str(file), **fields
-    )
+def _problem(what: str, **fields: str) -> IntercomError:
+    return config.problem(what, error=BrokerError, **fields)

@@ -1,7 +1,7 @@
 """The journal as history: who said what to whom, and what became of it; with or without a running broker.
 
-Reads beside the broker and never blocks it. A running broker's last quarter of a second may not be there yet, after a
-crash what it had not brought into SQLite. Message bodies are shown; tokens are never read.
+Reads beside the broker and never blocks it. What came since a running broker was last idle may not be there yet, nor
+after a crash what it had not brought into SQLite. Message bodies are shown; tokens are never read.
 """
 
 from __future__ import annotations

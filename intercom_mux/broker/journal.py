@@ -1,7 +1,7 @@
 """The broker's durable store: SQLite in WAL mode; the only writer of it (`history` reads).
 
-One `write` is one append to the redo log; SQLite takes what is there in one transaction when the broker has nothing
-else to do, and before it is read. Both together are about half the work of a transaction per write. What was written
+One `write` is one append to the redo log; SQLite takes it over in batches when the broker has nothing else to do, and
+all of it before it is read. Both together are about half the work of a transaction per write. What was written
 survives the death of the process at any instant; "full" durability adds an fsync per write and survives the death of
 the machine. Schema changes bump `SCHEMA_VERSION`.
 """
@@ -11,30 +11,29 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from intercom_mux.broker import retention
 from intercom_mux.broker.core.model import Ask, Delivery, Json, Lookup, SessionKey, Team
 from intercom_mux.broker.core.restore import SessionRow, Snapshot
 from intercom_mux.broker.redo_log import Record, RedoLog
+from intercom_mux.broker.retention import HISTORY_DAYS, HISTORY_MB, IS_OPEN_ASK, Bounds
 from intercom_mux.errors import BrokerError
 from intercom_mux.wire import states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 SCHEMA_VERSION = 1
 BATCH_RECORDS = 256
-"""Most records that SQLite is behind; a transaction takes about as long for all of them as for a few."""
+"""How many records SQLite takes at once while the broker is idle: some milliseconds."""
 
-HISTORY_DAYS = 7
-HISTORY_MB = 256
-PRUNE_BATCH = 500
-PRUNE_BYTES = 8 * 1_048_576
-"""Most messages that one `prune` looks at, and about the most bytes that it removes: some milliseconds."""
-
-RESENDS_MS = 3_600_000
-"""What ended within this time is kept whatever the size, because it may still answer a resend."""
+AHEAD_RECORDS = 16_384
+"""Most records that SQLite is behind while the broker is busy; the redo log holds them, some MiB."""
 
 _SCHEMA = """
 CREATE TABLE sessions (
@@ -55,21 +54,11 @@ CREATE TABLE asks (
 CREATE TABLE tasks (scope TEXT, team TEXT, id TEXT, value BLOB, PRIMARY KEY (scope, team, id)) WITHOUT ROWID;
 """
 
-_MESSAGE = "INSERT OR IGNORE INTO messages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'queued',NULL)"
-_ASK_END = "UPDATE asks SET outcome=? WHERE scope=? AND asker=? AND id=?"
-_FINISH = "UPDATE messages SET state=?, finished_at=? WHERE seq=?"
 _DELIVERY_COLUMNS = (
     "seq, id, scope, sender, target, sender_info, body, fingerprint, accepted_at, expires_at,"
     " expects_reply, reply_to, is_notice, state, finished_at"
 )
-
-
 _STARTS = "id BETWEEN ? AND ?"
-_IS_OPEN_ASK = (
-    "expects_reply AND EXISTS (SELECT 1 FROM asks WHERE asks.scope=messages.scope AND asks.asker=messages.sender"
-    " AND asks.id=messages.id AND outcome IS NULL)"
-)
-
 
 log = logging.getLogger("intercom_mux.broker")
 
@@ -92,13 +81,14 @@ class Journal:
         """
         self.path = path
         self.durability = "full" if full_durability else "normal"
-        self._history_days = history_days
-        self._history_mb = history_mb
+        self._bounds = Bounds(history_days, history_mb)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         except sqlite3.Error as error:
             raise self._broken(error) from error
         try:
+            # Takes effect in a new file, in an older one with the next `compact`.
+            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if full_durability else 'NORMAL'}")
             self._migrate()
@@ -140,8 +130,8 @@ class Journal:
         except OSError as error:
             raise self._broken(error) from error
         self._ahead += records
-        if len(self._ahead) >= BATCH_RECORDS:
-            self.catch_up()
+        if len(self._ahead) >= AHEAD_RECORDS:
+            self.try_to_catch_up(max(BATCH_RECORDS, 2 * len(records)))
 
     def write_late(self, records: Sequence[Record]) -> None:
         """Keep `records` that what was written before implies; until `catch_up` they are in memory only."""
@@ -152,38 +142,50 @@ class Journal:
         """Whether `catch_up` has something to do."""
         return bool(self._ahead)
 
-    def catch_up(self) -> None:
-        """Bring SQLite to what was accepted, in one transaction; it may be repeated after a crash at any point.
+    def catch_up(self, at_most: int | None = None) -> None:
+        """Bring SQLite to what was accepted, or so many records nearer to it, in one transaction.
+
+        The redo log is kept until nothing is left, and all of it may be repeated after a crash at any point.
 
         Raises:
             BrokerError: SQLite refused; nothing is lost, the next start tries again.
         """
-        execute = self._db.execute
-        try:
-            execute("BEGIN")
-            for record in self._ahead:
-                self._apply(record)
-            execute("COMMIT")
-            self._redo.clear()
-        except (sqlite3.Error, OSError) as error:
-            if self._db.in_transaction:
-                execute("ROLLBACK")
-            raise self._broken(error) from error
-        self._ahead.clear()
+        with self._transactions():
+            self._db.execute("BEGIN")
+            batch = self._ahead[:at_most]
+            for operation, records in _by_kind(batch):
+                self._apply(operation, records)
+            self._db.execute("COMMIT")
+            if len(batch) == len(self._ahead):
+                self._redo.clear()
+        del self._ahead[: len(batch)]
 
-    def _apply(self, record: Record) -> None:
-        operation, *values = record
+    def try_to_catch_up(self, at_most: int | None = None) -> bool:
+        """As `catch_up`; when SQLite refuses, everything stays in the redo log for the next time, and this is False."""
         try:
-            _WRITERS[operation](self._db.execute, values)
+            self.catch_up(at_most)
+        except BrokerError as error:
+            log.error("%s", error)
+            return False
+        return True
+
+    def _apply(self, operation: str, records: list[Record]) -> None:
+        statement, row = _STATEMENTS[operation]
+        try:
+            self._db.executemany(statement, map(row, records))
         except (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError) as error:
             # A value of a kind that we never write must not keep the broker from starting for ever.
-            log.error("a record of %s could not be kept: %s", operation, error)
+            if len(records) == 1:
+                log.error("a record of %s could not be kept: %s", operation, error)
+                return
+            for record in records:
+                self._apply(operation, [record])
 
     def load(self, now: int, record_ttl: int, records: int) -> Snapshot:
         """Return everything open, and the ended messages that may still answer a resend; drop what is history."""
         try:
             self.catch_up()
-            self._drop_history(now - round(self._history_days * 86_400_000))
+            retention.drop_older(self._db, now - round(self._bounds.days * 86_400_000))
             self._settle(now)
             return self._snapshot(now - record_ttl, records)
         except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
@@ -199,62 +201,25 @@ class Journal:
             BrokerError: The store refused; nothing was removed.
         """
         self.catch_up()
-        oldest = now - round((self._history_days if days is None else days) * 86_400_000)
-        excess = self._used_bytes() - (self._history_mb if mb is None else mb) * 1_048_576
-        rows = self._db.execute(
-            f"SELECT seq, accepted_at, finished_at, length(body) + length(sender_info), {_IS_OPEN_ASK}"
-            " FROM messages WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, PRUNE_BATCH),
-        ).fetchall()
-        gone, last, enough = [], 0, excess - PRUNE_BYTES
-        for seq, accepted_at, finished_at, size, is_open in rows:
-            is_too_much = excess > 0 and finished_at is not None and finished_at < now - RESENDS_MS
-            if finished_at is not None and not is_open and (finished_at < oldest or is_too_much):
-                gone.append((seq,))
-                excess -= size
-            last = 0 if accepted_at >= oldest and excess <= 0 else seq
-            if excess <= enough or not last:
-                break
-        else:
-            last = last if len(rows) == PRUNE_BATCH else 0
-        self._remove(gone)
-        return len(gone), last
-
-    def _remove(self, seqs: list[tuple[int]]) -> None:
-        if not seqs:
-            return
-        execute = self._db.execute
-        try:
-            execute("BEGIN")
-            self._db.executemany(
-                "DELETE FROM asks WHERE outcome IS NOT NULL AND (scope, asker, id) ="
-                " (SELECT scope, sender, id FROM messages WHERE seq=? AND expects_reply)",
-                seqs,
-            )
-            self._db.executemany("DELETE FROM messages WHERE seq=?", seqs)
-            execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                execute("ROLLBACK")
-            raise self._broken(error) from error
-
-    def _used_bytes(self) -> int:
-        pages, free, size = (
-            self._db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+        kept = self._bounds
+        bounds = Bounds(kept.days if days is None else days, kept.mb if mb is None else mb)
+        with self._transactions():
+            return retention.prune(self._db, bounds, now, after)
 
     def compact(self) -> None:
-        """Give the room of removed messages back to the disk; takes seconds and must be the only user of the store."""
-        try:
-            self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
-            raise self._broken(error) from error
+        """Give all the room of removed messages back to the disk; takes seconds, and must be the only user of it."""
+        with self._transactions():
+            retention.compact(self._db)
 
-    def _drop_history(self, before: int) -> None:
-        self._db.execute(f"DELETE FROM messages WHERE finished_at < ? AND NOT ({_IS_OPEN_ASK})", (before,))
-        self._db.execute("DELETE FROM asks WHERE outcome IS NOT NULL AND deadline < ?", (before,))
+    @contextmanager
+    def _transactions(self) -> Iterator[None]:
+        """Leave no transaction open when something fails, and say what did."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._broken(error) from error
 
     def _settle(self, now: int) -> None:
         """Write down what a killed broker still owed: a reply that is here has answered its ask and confirmed it."""
@@ -272,11 +237,11 @@ class Journal:
             "SELECT scope, id, kind, name, role, token, team, info, seen_at FROM sessions ORDER BY seen_at"
         )
         opened = query(
-            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at IS NULL OR {_IS_OPEN_ASK} ORDER BY seq"
+            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at IS NULL OR {IS_OPEN_ASK} ORDER BY seq"
         )
         deliveries = [_delivery(row) for row in opened]
         recent = query(
-            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at >= ? AND NOT ({_IS_OPEN_ASK})"
+            f"SELECT {_DELIVERY_COLUMNS} FROM messages WHERE finished_at >= ? AND NOT ({IS_OPEN_ASK})"
             " ORDER BY finished_at DESC LIMIT ?",
             (since, records),
         )
@@ -329,7 +294,7 @@ class Journal:
     def close(self) -> None:
         """Close the store; it stays complete without this."""
         if self._ahead:
-            self.catch_up()
+            self.try_to_catch_up()
         self._redo.close()
         self._db.close()
 
@@ -379,33 +344,30 @@ def _ask(row: tuple[Any, ...]) -> Ask:
     )
 
 
-def _write_message(execute: Callable[..., Any], v: list[Any]) -> None:
-    seq, message_id, sender, target, *rest = v
-    execute(_MESSAGE, (seq, message_id, sender.scope, sender.id, target.id, *rest))
-
-
-def _write_session(execute: Callable[..., Any], v: list[Any]) -> None:
-    execute("INSERT OR REPLACE INTO sessions VALUES (?,?,?,?,?,?,?,?,?)", (*v[0], *v[1:]))
-
-
-def _write_ask(execute: Callable[..., Any], v: list[Any]) -> None:
-    ask_id, asker, asked, *rest = v
-    row = (asker.scope, asker.id, ask_id, asked.id, *rest)
-    execute("INSERT OR REPLACE INTO asks VALUES (?,?,?,?,?,?,?,?,?,NULL)", row)
-
-
-def _write_task(execute: Callable[..., Any], v: list[Any]) -> None:
-    execute("INSERT OR REPLACE INTO tasks VALUES (?,?,?,?)", (*v[:3], json.dumps(v[3])))
-
-
-_WRITERS: dict[str, Callable[[Callable[..., Any], list[Any]], Any]] = {
-    "message": _write_message,
-    "finish": lambda execute, v: execute(_FINISH, (v[1], v[2], v[0])),
-    "readdress": lambda execute, v: execute("UPDATE messages SET target=?, fingerprint=? WHERE seq=?", (*v[1:], v[0])),
-    "session": _write_session,
-    "retire": lambda execute, v: execute("DELETE FROM sessions WHERE scope=? AND id=?", v[0]),
-    "ask": _write_ask,
-    "ask_end": lambda execute, v: execute(_ASK_END, (v[2], *v[0], v[1])),
-    "task": _write_task,
-    "forget_tasks": lambda execute, v: execute("DELETE FROM tasks WHERE team=?", v),
+_STATEMENTS: dict[str, tuple[str, Callable[[Record], tuple[Any, ...]]]] = {
+    "message": (
+        "INSERT OR IGNORE INTO messages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'queued',NULL)",
+        lambda r: (r[1], r[2], *r[3], r[4][1], *r[5:]),
+    ),
+    "readdress": ("UPDATE messages SET target=?, fingerprint=? WHERE seq=?", lambda r: (r[2], r[3], r[1])),
+    "finish": ("UPDATE messages SET state=?, finished_at=? WHERE seq=?", lambda r: (r[2], r[3], r[1])),
+    "ask": (
+        "INSERT OR REPLACE INTO asks VALUES (?,?,?,?,?,?,?,?,?,NULL)",
+        lambda r: (*r[2], r[1], r[3][1], *r[4:]),
+    ),
+    "ask_end": ("UPDATE asks SET outcome=? WHERE scope=? AND asker=? AND id=?", lambda r: (r[3], *r[1], r[2])),
+    "session": ("INSERT OR REPLACE INTO sessions VALUES (?,?,?,?,?,?,?,?,?)", lambda r: (*r[1], *r[2:])),
+    "retire": ("DELETE FROM sessions WHERE scope=? AND id=?", lambda r: tuple(r[1])),
+    "task": ("INSERT OR REPLACE INTO tasks VALUES (?,?,?,?)", lambda r: (*r[1:4], json.dumps(r[4]))),
+    "forget_tasks": ("DELETE FROM tasks WHERE team=?", lambda r: (r[1],)),
 }
+"""How each operation becomes a row; a session's key stands in a record as the pair of its scope and its id."""
+
+_FIRST = {"message": 1, "readdress": 2, "finish": 3, "ask": 4, "ask_end": 5}
+"""What may go before all else, each kind together: a message or an ask begins once and ends after that."""
+
+
+def _by_kind(records: list[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """Yield runs of one operation each, in an order that leaves the same rows."""
+    ordered = sorted(records, key=lambda record: _FIRST.get(record[0], 9))
+    return ((operation, list(run)) for operation, run in groupby(ordered, key=itemgetter(0)))

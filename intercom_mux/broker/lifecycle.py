@@ -97,18 +97,13 @@ def _start(path: Path, log_file: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != paths.IDENTITY_VARIABLE}
     for agent in places.asked_by_environment():
         environment["PI_CODING_AGENT_DIR"] = str(agent)
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-m", "intercom_mux.broker"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env=environment,
-        start_new_session=True,
-    )
+    child = _spawn(environment)
     deadline = time.monotonic() + START_TIMEOUT_S
     while probe(path) is None:
-        if child.poll() not in (None, 0) or time.monotonic() > deadline:
+        if child.poll() == 0:
+            # It left the place to another broker, and that one is gone again.
+            child = _spawn(environment)
+        if child.poll() is not None or time.monotonic() > deadline:
             tail = _tail(log_file)
             raise BrokerError(
                 f"the broker did not start: {tail or 'it said nothing'}",
@@ -118,6 +113,18 @@ def _start(path: Path, log_file: Path) -> None:
         time.sleep(0.005)
     # The child outlives us on purpose; without this, Popen's finaliser would warn about it.
     child.returncode = 0
+
+
+def _spawn(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "intercom_mux.broker"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def _tail(log_file: Path) -> str:
@@ -181,8 +188,9 @@ def _serve_locked(directory: Path, idle_exit_s: float | None, *, announce: bool,
     from intercom_mux.broker.core.core import Core
     from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
+    from intercom_mux.broker.link import listen
     from intercom_mux.broker.places import Places
-    from intercom_mux.broker.server import Server, listen, log, now_ms
+    from intercom_mux.broker.server import Server, log, now_ms
 
     _log_to(directory / "broker.log")
     _allow_many_connections()

@@ -139,6 +139,11 @@ class Places:
         """How long the next `review` may wait, in seconds."""
         return CHECK_S if self._are_all_ours else RETAKE_S
 
+    @property
+    def directories(self) -> list[Path]:
+        """The `intercom` directories that are served now."""
+        return [path.parent for path in self._held]
+
     def review(self) -> tuple[list[socket.socket], list[socket.socket]]:
         """Give up places that were taken from us, take those that are free; return listeners lost and opened.
 
@@ -187,7 +192,7 @@ class Places:
         return listener
 
     def _open(self, path: Path) -> socket.socket:
-        from intercom_mux.broker.server import listen
+        from intercom_mux.broker.link import listen
 
         _write_pid_file(path)
         try:

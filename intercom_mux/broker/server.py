@@ -6,28 +6,31 @@ loop instead of asyncio: docs/ARCHITECTURE.md, "Processes", says why.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import selectors
 import signal
 import socket
-import struct
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from intercom_mux import __version__
+from intercom_mux.broker import refused_commit
+from intercom_mux.broker.ask_files import AskFiles
 from intercom_mux.broker.core.model import Close, Lookup
+from intercom_mux.broker.journal import BATCH_RECORDS
+from intercom_mux.broker.link import Link, peer_uid
+from intercom_mux.broker.throttle import Throttle
 from intercom_mux.errors import BrokerError, ProtocolError
-from intercom_mux.wire.frames import Splitter, encode
+from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from intercom_mux.broker.core.core import Core
-    from intercom_mux.broker.core.model import SaveState
+    from intercom_mux.broker.core.model import Effects, SaveState
     from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
     from intercom_mux.broker.places import Places
@@ -35,50 +38,18 @@ if TYPE_CHECKING:
 log = logging.getLogger("intercom_mux.broker")
 
 READ_BYTES = 65_536
-OUTPUT_PAUSE_BYTES = 1_048_576
-"""A client that has this much unread gets nothing more read from it."""
-
-OUTPUT_MAX_BYTES = 16 * 1_048_576
-"""A client that has this much unread is cut; what it has not confirmed is redelivered."""
-
 QUIET_S = 0.1
 """When nothing has happened for this long, SQLite catches up with what was accepted."""
 
 ROUNDS = 4
-"""How often one turn reads before it commits, as long as there is something to read."""
+"""How often one turn reads before it commits, as long as somebody sends faster than it reads."""
+
+GC_THRESHOLD = 20_000
+"""How many more objects may live before Python looks for cycles, of which the broker makes few."""
 
 PRUNE_EVERY_S = 600.0
 PRUNE_PAUSE_S = 0.1
 """How long after one batch of history the next one is removed."""
-
-LINGER_S = 1.0
-"""How long a refused client may take to read the reason: closing with unread input would reset the connection."""
-
-
-class Link:
-    """One client socket."""
-
-    __slots__ = ("id", "is_closing", "linger_until", "mask", "output", "output_bytes", "sock", "splitter")
-
-    def __init__(self, link_id: int, sock: socket.socket) -> None:
-        self.id = link_id
-        self.sock = sock
-        self.splitter = Splitter()
-        self.output: list[bytes] = []
-        self.output_bytes = 0
-        self.is_closing = False
-        self.linger_until = 0.0
-        self.mask = selectors.EVENT_READ
-
-
-def peer_uid(sock: socket.socket) -> int | None:
-    """Return the uid of the process behind a Unix socket: SO_PEERCRED on Linux, LOCAL_PEERCRED on macOS."""
-    if hasattr(socket, "SO_PEERCRED"):
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", raw)[1])
-    if sys.platform == "darwin":
-        return int(struct.unpack_from("II", sock.getsockopt(0, 1, 76))[1])
-    return None
 
 
 def now_ms() -> int:
@@ -105,17 +76,21 @@ class Server:
         self._journal = journal
         self._listeners = listeners
         self._places = places
+        self._ask_files = AskFiles(core.state)
+        self._ask_files.serve(places.directories)
         self._review_at = time.monotonic() + places.pause_s
         self._prune_at, self._pruned_to = time.monotonic() + PRUNE_EVERY_S, 0
         self._idle_exit_s = idle_exit_s
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, Link] = {}
+        self._throttle = Throttle(core.limits.read_burst, core.limits.read_per_second)
         self._lingering: set[Link] = set()
         self._dirty: dict[int, Link] = {}
         self._next_id = 1
         self._used_at = time.monotonic()
         self._started_at = time.time()
-        self._is_stopping = False
+        self._has_more = False
+        self._is_stopping = self._is_refused = False
         self._wake, wake_end = socket.socketpair()
         for end in (self._wake, wake_end):
             end.setblocking(False)
@@ -126,6 +101,8 @@ class Server:
 
     def run(self) -> None:
         """Serve; on return every client is closed and the journal holds everything accepted."""
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
         self._selector.register(self._wake, selectors.EVENT_READ, self._drain_wake)
         for listener in self._listeners:
             self._listen_on(listener)
@@ -140,7 +117,8 @@ class Server:
             for link in list(self._links.values()):
                 self._drop(link)
             last = self._core.take_effects()
-            self._journal.write([*last.late, *last.records])
+            if not self._is_refused:
+                self._journal.write([*last.late, *last.records])
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._wake.close()
@@ -158,7 +136,11 @@ class Server:
 
     def _prune(self) -> None:
         """Remove one batch of history; soon the next one, as long as there is more to look at."""
-        _, self._pruned_to = self._journal.prune(now_ms(), after=self._pruned_to)
+        try:
+            _, self._pruned_to = self._journal.prune(now_ms(), after=self._pruned_to)
+        except BrokerError as error:
+            log.error("history was not pruned: %s", error)
+            self._pruned_to = 0
         self._prune_at = time.monotonic() + (PRUNE_PAUSE_S if self._pruned_to else PRUNE_EVERY_S)
 
     def _review_places(self) -> None:
@@ -168,18 +150,20 @@ class Server:
             listener.close()
         for listener in opened:
             self._listen_on(listener)
+        self._ask_files.serve(self._places.directories)
         self._review_at = time.monotonic() + self._places.pause_s
 
     def _turn(self) -> None:
         events = self._selector.select(self._timeout())
-        if not events and self._journal.is_behind:
-            self._journal.catch_up()
+        if not events:
+            events = self._catch_up_until_needed()
         for _ in range(ROUNDS):
+            self._has_more = False
             for key, mask in events:
                 handle: Callable[[int], None] = key.data
                 handle(mask)
-            # What has arrived meanwhile shares the commit.
-            events = self._selector.select(0) if self._core.has_records else []
+            # In a burst, what has arrived meanwhile shares the commit.
+            events = self._selector.select(0) if self._has_more else []
             if not events:
                 break
         now = now_ms()
@@ -187,12 +171,21 @@ class Server:
         if due is not None and due <= now:
             self._core.tick(now)
         self._carry_out()
+        for link in self._throttle.rested():
+            self._watch(link)
         self._end_lingering()
         if time.monotonic() >= self._review_at:
             self._review_places()
         if time.monotonic() >= self._prune_at:
             self._prune()
         self._check_idle()
+
+    def _catch_up_until_needed(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Let SQLite catch up, a batch at a time, until somebody wants something: return who."""
+        while self._journal.is_behind and self._journal.try_to_catch_up(BATCH_RECORDS):
+            if events := self._selector.select(0):
+                return events
+        return []
 
     def _timeout(self) -> float:
         due = self._core.next_timer()
@@ -203,6 +196,7 @@ class Server:
             timeout = min(timeout, QUIET_S)
         if self._idle_exit_s:
             timeout = min(timeout, self._idle_exit_s)
+        timeout = self._throttle.timeout(timeout)
         return min(timeout, max(0.0, min(self._review_at, self._prune_at) - time.monotonic()))
 
     def _accept(self, listener: socket.socket) -> None:
@@ -211,7 +205,6 @@ class Server:
         except OSError as error:
             log.warning("accept failed: %s", error)
             return
-        sock.setblocking(False)
         is_tcp = sock.family == socket.AF_INET
         if is_tcp:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -223,7 +216,7 @@ class Server:
         link = Link(self._next_id, sock)
         self._next_id += 1
         self._links[link.id] = link
-        self._selector.register(sock, selectors.EVENT_READ, lambda mask, link=link: self._ready(link, mask))
+        self._watch_for(link, link.mask)
         self._core.connect(link.id, uid, now_ms(), self._tcp_secret if is_tcp else None)
 
     def _ready(self, link: Link, mask: int) -> None:
@@ -242,12 +235,16 @@ class Server:
         if not data:
             self._drop(link)
             return
+        self._has_more |= len(data) == READ_BYTES
         if link.is_closing:
             return
         now = now_ms()
         try:
-            for payload in link.splitter.feed(data):
+            payloads = link.splitter.feed(data)
+            for payload in payloads:
                 self._core.receive(link.id, payload, now)
+            if self._throttle.spend(link, len(payloads)):
+                self._watch(link)
         except ProtocolError as error:
             log.info("connection %s broke the framing: %s", link.id, error)
             self._core.disconnect(link.id, now)
@@ -257,9 +254,10 @@ class Server:
         """Do what the core decided: commit, then write, then answer from the journal."""
         core = self._core
         while (effects := core.take_effects()) or self._dirty:
-            self._journal.write_late(effects.late)
             if effects.records:
-                self._journal.write(effects.records)
+                self._commit(effects)
+            self._journal.write_late(effects.late)
+            self._ask_files.follow(effects.records, effects.late)
             for order in effects.saves:
                 core.saved(order, is_kept=self._keeps(order))
             for item in effects.output:
@@ -269,9 +267,10 @@ class Server:
                 if isinstance(item, Close):
                     self._begin_close(link)
                 else:
-                    link.output.append(item[1])
-                    link.output_bytes += len(item[1])
+                    link.put(item[1])
                     self._dirty[link.id] = link
+            for number, is_paused in effects.pauses.items():
+                self._pause(number, is_paused=is_paused)
             for warning in effects.warnings:
                 log.warning("%s", warning)
             for lookup in effects.lookups:
@@ -279,6 +278,24 @@ class Server:
             dirty, self._dirty = self._dirty, {}
             for link in dirty.values():
                 self._flush(link)
+
+    def _commit(self, effects: Effects) -> None:
+        """Write to the journal; if it refuses, tell the senders and end: the core is ahead of what is stored."""
+        try:
+            self._journal.write(effects.records)
+        except BrokerError as error:
+            self._is_refused = True
+            for number, frame in refused_commit.answers(effects, error):
+                if (link := self._links.get(number)) is not None:
+                    link.put(frame)
+                    link.flush()
+            raise
+
+    def _pause(self, number: int, *, is_paused: bool) -> None:
+        link = self._links.get(number)
+        if link is not None:
+            link.is_paused = is_paused
+            self._watch(link)
 
     def _keeps(self, order: SaveState) -> bool:
         try:
@@ -292,17 +309,15 @@ class Server:
         link = self._links.get(lookup.connection)
         if link is None or link.is_closing:
             return
-        value = self._look_up(lookup)
+        what = "message" if lookup.kind == "message" else "ask"
+        error = {"code": "E_NOT_FOUND", "message": f'No {what} "{lookup.argument[:64]}" of this session'}
+        try:
+            value = self._look_up(lookup)
+        except BrokerError as failure:
+            value, error = None, {"code": failure.code, "message": str(failure)}
         answer: dict[str, object] = {"type": "mux_result", "requestId": lookup.request_id, "ok": value is not None}
-        if value is not None:
-            answer["value"] = value
-        else:
-            what = "message" if lookup.kind == "message" else "ask"
-            problem = f'No {what} "{lookup.argument[:64]}" of this session'
-            answer["error"] = {"code": "E_NOT_FOUND", "message": problem}
-        data = encode(answer)
-        link.output.append(data)
-        link.output_bytes += len(data)
+        answer |= {"value": value} if value is not None else {"error": error}
+        link.put(encode(answer))
         self._dirty[link.id] = link
 
     def _look_up(self, lookup: Lookup) -> dict[str, object] | None:
@@ -325,21 +340,9 @@ class Server:
         }
 
     def _flush(self, link: Link) -> None:
-        """Write what the socket takes; ask for more room when some is left.
-
-        A client that hung up may have left something to read, its last receipts: only the read side ends a link.
-        """
-        if link.output:
-            data = link.output[0] if len(link.output) == 1 else b"".join(link.output)
-            try:
-                sent = link.sock.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                sent = len(data)
-            link.output = [data[sent:]] if sent < len(data) else []
-            link.output_bytes = len(data) - sent
-        if link.output_bytes > OUTPUT_MAX_BYTES:
+        """Write what the socket takes; ask for more room when some is left."""
+        link.flush()
+        if link.is_too_slow:
             log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
             self._drop(link)
             return
@@ -353,17 +356,24 @@ class Server:
     def _watch(self, link: Link) -> None:
         if link.id not in self._links:
             return
-        mask = selectors.EVENT_READ if link.output_bytes < OUTPUT_PAUSE_BYTES else 0
-        mask |= selectors.EVENT_WRITE if link.output else 0
-        if link.mask != mask:
-            link.mask = mask
+        mask = link.wanted_mask
+        if link.mask == mask:
+            return
+        # Unwatched rather than watched for nothing: not every selector can, and epoll would tell of a hang-up for ever.
+        if not mask:
+            self._selector.unregister(link.sock)
+        elif link.mask:
             self._selector.modify(link.sock, mask, self._selector.get_key(link.sock).data)
+        else:
+            self._watch_for(link, mask)
+        link.mask = mask
+
+    def _watch_for(self, link: Link, mask: int) -> None:
+        self._selector.register(link.sock, mask, lambda mask: self._ready(link, mask))
 
     def _begin_close(self, link: Link) -> None:
-        """End a connection politely: its output first, then FIN, then a moment for it to hang up."""
         if not link.is_closing:
-            link.is_closing = True
-            link.linger_until = time.monotonic() + LINGER_S
+            link.begin_close()
             self._lingering.add(link)
             self._dirty[link.id] = link
 
@@ -385,7 +395,9 @@ class Server:
             return
         self._lingering.discard(link)
         self._dirty.pop(link.id, None)
-        self._selector.unregister(link.sock)
+        self._throttle.forget(link)
+        if link.mask:
+            self._selector.unregister(link.sock)
         link.sock.close()
         self._core.disconnect(link.id, now_ms())
 
@@ -397,23 +409,3 @@ class Server:
         elif time.monotonic() - self._used_at >= self._idle_exit_s:
             log.info("nobody is registered; stopping")
             self._is_stopping = True
-
-
-def listen(path: Path) -> socket.socket:
-    """Bind a 0600 listening Unix socket at `path`, replacing a stale one; the caller holds the broker's lock.
-
-    Raises:
-        BrokerError: The path cannot be bound.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old_mask = os.umask(0o177)
-    try:
-        path.unlink(missing_ok=True)
-        sock.bind(str(path))
-    except OSError as error:
-        sock.close()
-        raise BrokerError(f"cannot listen on {path}: {error.strerror or error}", path=str(path)) from error
-    finally:
-        os.umask(old_mask)
-    sock.listen(512)
-    return sock

@@ -6,6 +6,7 @@ Pure. The rules are those of docs/protocol.md, "Framing"; both directions are bo
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def _not_json(value: object) -> str:
 
 
 _encode_raw = _raw_encoder()
+_quote = json.encoder.encode_basestring
 
 
 def dump(value: Any) -> bytes:
@@ -62,6 +64,11 @@ def dump(value: Any) -> bytes:
         return _encode_raw(value).encode()
     except UnicodeEncodeError:
         return _encode_ascii(value).encode()
+
+
+def quote(text: str) -> bytes:
+    """Return the JSON string of `text`, which holds no lone surrogate: nothing that `decode` returned does."""
+    return _quote(text).encode()
 
 
 def frame(payload: bytes) -> bytes:
@@ -103,6 +110,58 @@ def decode(payload: bytes, *, max_nesting: int | None = None) -> dict[str, Any]:
     return value
 
 
+class Frame(dict[str, Any]):
+    """A decoded frame. `raw` is the JSON of its message as it came, if that may be passed on so."""
+
+    raw: bytes | None = None
+
+
+_SEND, _OPENING = b'{"type":"send",', b'"message":{'
+_HEAD_CACHED, _TAIL_CACHED = 320, 64
+"""Longest text around a message that is remembered: what a client sends to one receiver looks alike."""
+
+
+def decode_to_pass_on(payload: bytes, *, max_nesting: int) -> Frame:
+    """Return the frame as `decode` does; a `send` with the bytes of its message if those are safe to pass on.
+
+    They are when the frame begins compactly, is valid UTF-8 and escapes no surrogate. Raises as `decode` does.
+    """
+    start = payload.find(_OPENING) + len(_OPENING) - 1 if payload.startswith(_SEND) else 0
+    if start < len(_SEND) or b"\\ud" in payload or b"\\uD" in payload:
+        return Frame(decode(payload, max_nesting=max_nesting))
+    try:
+        text = payload.decode()
+        at = start if text.isascii() else len(payload[:start].decode())
+        message, end = _scan(text, at)
+        is_usual = at <= _HEAD_CACHED and len(text) - end <= _TAIL_CACHED
+        others = (_around if is_usual else _around.__wrapped__)(text[:at], text[end:])
+    except (ValueError, RecursionError, StopIteration):
+        return Frame(decode(payload, max_nesting=max_nesting))
+    frame = Frame(others)
+    frame["message"] = message
+    if payload.count(b"{") + payload.count(b"[") > max_nesting:
+        _check_nesting(frame, max_nesting)
+    frame.raw = payload[start : start + (end - at)] if text.isascii() else text[at:end].encode()
+    return frame
+
+
+@lru_cache(maxsize=1_024)
+def _around(head: str, tail: str) -> dict[str, Any]:
+    """Return the members of a frame whose `message` stands between `head` and `tail`, that one as None.
+
+    Each half is read with a stand-in for the rest: only then is it known to end, or to begin, between two members.
+
+    Raises:
+        ValueError: It does not stand there, or is not the only one.
+    """
+    members: dict[str, Any] = _decoder.decode(head + "null}")
+    others = _decoder.decode('{"":0' + tail)
+    if "message" in others or type(members.get("type")) is not str or type(others.get("type", "")) is not str:
+        raise ValueError("not the frame that it looks like")
+    members.update(others)
+    return members
+
+
 def _load(text: str) -> Any:
     """Return the value of a JSON text; a compact one, as clients write it, is read without a search for blanks."""
     try:
@@ -117,8 +176,8 @@ def _without_lone_surrogates(text: str) -> str:
 
 
 def _check_nesting(value: dict[str, Any], limit: int) -> None:
-    level: list[Any] = [value]
-    for _ in range(limit):
+    level: list[Any] = list(value.values())
+    for _ in range(limit - 1):
         containers = [item for item in level if type(item) in (dict, list)]
         level = [inner for item in containers for inner in (item.values() if type(item) is dict else item)]
         if not level:

@@ -44,6 +44,7 @@ _MESSAGE_NUMBERS = (
     "deadline",
 )
 _MESSAGE_STRINGS = ("supersedes", "retryOf", "replyTo")
+_MESSAGE_OPTIONAL = frozenset({*_MESSAGE_NUMBERS, *_MESSAGE_STRINGS, "expectsReply"})
 
 
 def is_number(value: object) -> bool:
@@ -97,13 +98,21 @@ def check_mux(value: Json) -> Json:
     mux = {key: item for key, item in value.items() if item is not None}
     if not all(is_id(mux[key]) for key in ("as", "token", "role", "view") if key in mux):
         raise ProtocolError(f"mux.as, token, role and view must be strings of at most {MAX_ID_CHARS}")
-    _optional(mux, ("shell", "events"), bool, "mux")
+    _optional(mux, ("shell", "events", "native"), bool, "mux")
+    check_ids(mux.get("keeps", []), "mux.keeps")
     _optional(mux, ("team",), dict, "mux")
     if "team" in mux and not (is_id(mux["team"].get("id")) and is_id(mux["team"].get("name"))):
         raise ProtocolError("mux.team needs an id and a name")
     if "team" in mux and type(mux["team"].get("dir")) is not str:
         raise ProtocolError("mux.team.dir must be a string")
     return mux
+
+
+def check_ids(value: object, what: str) -> list[str]:
+    """Return `value` if it is an array of ids."""
+    if type(value) is not list or not all(is_id(item) for item in value):
+        raise ProtocolError(f"{what} must be an array of strings of at most {MAX_ID_CHARS}")
+    return value
 
 
 def check_message(value: object) -> Json:
@@ -113,13 +122,18 @@ def check_message(value: object) -> Json:
     content = value.get("content")
     if type(content) is not dict or type(content.get("text")) is not str:
         raise ProtocolError("message.content.text must be a string")
+    if not _MESSAGE_OPTIONAL.isdisjoint(value):
+        _check_optional(value)
+    if "attachments" in content:
+        _check_attachments(content["attachments"])
+    return value
+
+
+def _check_optional(value: Json) -> None:
     _optional_numbers(value, _MESSAGE_NUMBERS, "message")
     if not all(is_id(value[key]) for key in _MESSAGE_STRINGS if key in value):
         raise ProtocolError(f"message.{', '.join(_MESSAGE_STRINGS)} must be ids")
     _optional(value, ("expectsReply",), bool, "message")
-    if "attachments" in content:
-        _check_attachments(content["attachments"])
-    return value
 
 
 def _check_attachments(value: object) -> None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from intercom_mux import paths
 from intercom_mux.broker import lifecycle
 from intercom_mux.client import identity as identities
+from intercom_mux.wire.frames import encode
 from tests.cli.stage import TEAM, Peer, echo
 
 BUDGET = 1.5
@@ -28,6 +31,7 @@ CALLS = {
     "pending": [],
     "inbox": [],
     "progress": ["parser", "--percent", "40"],
+    "hook": ["claude", "PostToolUse", '{"tool_name": "Bash"}'],
 }
 
 
@@ -38,6 +42,22 @@ def instructions(*argv: str) -> int:
     found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
     assert found, done.stderr
     return int(found[1].replace(",", ""))
+
+
+def listen_to_hooks(path: Path) -> None:
+    """Answer hook calls as a team daemon does for which nothing waits, in a thread that ends with us."""
+    answer = encode({"type": "hook_output", "wants_ack": False, "stdout": ""})
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        while True:
+            with listener.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
 
 
 def main() -> None:
@@ -53,6 +73,7 @@ def main() -> None:
         )
         file = paths.state_dir() / "worker.identity"
         identities.write(file, me)
+        listen_to_hooks(file.with_name("control.sock"))
         os.environ[paths.IDENTITY_VARIABLE] = str(file)
         for verb, words in CALLS.items():
             subprocess.run([python, "-c", ENTRY, verb, *words], capture_output=True, check=True)

@@ -10,6 +10,7 @@ import pytest
 
 from intercom_mux.broker import config
 from intercom_mux.broker.config import Settings
+from intercom_mux.config import config_file
 from intercom_mux.broker.core.model import Limits
 from intercom_mux.errors import BrokerError
 from tests.cli.stage import run
@@ -20,8 +21,8 @@ DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
 @pytest.fixture
 def file(home: Path) -> Path:
     """Where this test's configuration lies."""
-    config.config_file().parent.mkdir(parents=True)
-    return config.config_file()
+    config_file().parent.mkdir(parents=True)
+    return config_file()
 
 
 def test_without_a_file_there_are_defaults(home: Path) -> None:
@@ -53,6 +54,10 @@ def test_what_is_said_counts(file: Path) -> None:
         ),
         ("[broker.limits]\nrecords = 1.5", "broker.limits.records must be a whole number above 0, not 1.5"),
         ("[broker.limits]\nask_timeout = 5", "unknown key broker.limits.ask_timeout; did you mean ask_timeout_s?"),
+        (
+            "[broker.limits]\nmailbox_wait_s = 9",
+            "broker.limits.mailbox_wait_s must be at most 8, because clients give up after ten seconds",
+        ),
         ("[broker", "is not TOML: Expected ']' at the end of a table declaration (at end of document)"),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from intercom_mux import paths
-from intercom_mux.broker import history, journal, lifecycle
+from intercom_mux.broker import history, lifecycle, retention
 from intercom_mux.broker.core.model import Lookup, SessionKey
 from intercom_mux.errors import BrokerError
 from tests.broker.core.bench import HOUR, Bench
@@ -91,7 +93,7 @@ def test_without_a_journal_there_is_no_history(home: Path) -> None:
 
 def test_pruning_goes_by_age_in_batches_and_spares_what_is_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what has ended goes; an ask goes with its question, and stays with it as long as it is open."""
-    monkeypatch.setattr(journal, "PRUNE_BATCH", 2)
+    monkeypatch.setattr(retention, "PRUNE_BATCH", 2)
     planner, worker = bench.peer("planner"), bench.peer("worker-1")
     for number in range(5):
         planner.send("worker-1", id=f"m{number}")
@@ -133,7 +135,7 @@ def test_pruning_goes_by_size_oldest_first(bench: Bench) -> None:
 
 def test_a_batch_of_large_messages_is_small(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes bound it too, so that the broker is not kept from its work."""
-    monkeypatch.setattr(journal, "PRUNE_BYTES", 250_000)
+    monkeypatch.setattr(retention, "PRUNE_BYTES", 250_000)
     planner, worker = bench.peer("planner"), bench.peer("worker-1")
     for number in range(5):
         planner.send("worker-1", "x" * 100_000, id=f"m{number}")
@@ -141,6 +143,26 @@ def test_a_batch_of_large_messages_is_small(bench: Bench, monkeypatch: pytest.Mo
     first, after = bench.journal.prune(bench.now + 2 * DAY, days=1)
     assert (first, bool(after)) == (3, True)
     assert bench.journal.prune(bench.now + 2 * DAY, days=1, after=after) == (2, 0)
+
+
+def test_pruning_gives_room_back_to_the_disk(bench: Bench) -> None:
+    """No page that pruning has freed stays in the file."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    for number in range(30):
+        planner.send("worker-1", "x" * 100_000, id=f"m{number}")
+        worker.confirm(f"m{number}")
+    bench.journal.catch_up()
+    before = pages()
+    assert bench.journal.prune(bench.now + 2 * DAY, days=1) == (30, 0)
+    after = pages()
+    assert after["page_count"] < before["page_count"] / 4
+    assert after["freelist_count"] == 0
+
+
+def pages() -> dict[str, int]:
+    """Return the counts of pages in the journal's file, of all and of free ones."""
+    with contextlib.closing(sqlite3.connect(paths.journal_file())) as db:
+        return {what: db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count")}
 
 
 def test_beside_a_running_broker_and_after_it(home: Path) -> None:
@@ -157,7 +179,6 @@ def test_beside_a_running_broker_and_after_it(home: Path) -> None:
         assert [row["text"] for row in history.messages()] == ["left"]
     lifecycle.stop()
     wait_until(lambda: is_gone(pid), what="end of the broker")
-    before = paths.journal_file().stat().st_size
     assert history.prune(days=0) == 0
-    assert paths.journal_file().stat().st_size < before / 4
+    assert paths.journal_file().stat().st_size < 20 * 50_000 / 4
     assert [row["text"] for row in history.messages()] == ["left"]

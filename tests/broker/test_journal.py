@@ -12,7 +12,8 @@ import pytest
 
 from intercom_mux.broker.core.core import Core
 from intercom_mux.broker.core.model import Limits, Lookup, SessionKey
-from intercom_mux.broker.journal import HISTORY_DAYS, SCHEMA_VERSION, Journal
+from intercom_mux.broker.journal import SCHEMA_VERSION, Journal
+from intercom_mux.broker.retention import HISTORY_DAYS
 from intercom_mux.errors import BrokerError
 from tests.broker.core.bench import HOUR, Bench
 
@@ -134,6 +135,88 @@ def test_a_full_disk_is_told_and_nothing_of_the_commit_is_kept(path: Path) -> No
     assert caught.value.code == "E_JOURNAL"
     assert [row.key for row in journal.load(0, 0, 0).sessions] == [key]
     journal.close()
+
+
+class Cuts:
+    """Copies of a journal's files as a kill at that instant would leave them."""
+
+    def __init__(self, path: Path, directory: Path) -> None:
+        self._path = path
+        self._directory = directory
+        self.taken: list[tuple[str, Path, int]] = []
+        """(where, the copy, how many commits it must show)."""
+        self.commits = 0
+
+    def take(self, where: str) -> None:
+        copy = self._directory / f"cut-{len(self.taken)}" / self._path.name
+        copy.parent.mkdir()
+        for name in (self._path.name, f"{self._path.name}-wal", f"{self._path.stem}.redo"):
+            if (source := self._path.with_name(name)).exists():
+                shutil.copy(source, copy.with_name(name))
+        self.taken.append((where, copy, self.commits))
+
+    def around(self, what: Any, name: str, where: str, *, is_commit: bool = False) -> None:
+        """Take one before and one after every call of a method."""
+        method = getattr(what, name)
+
+        def cut(*arguments: Any) -> Any:
+            self.take(f"before {where}")
+            value = method(*arguments)
+            self.commits += is_commit
+            self.take(f"after {where}")
+            return value
+
+        setattr(what, name, cut)
+
+
+def test_a_kill_at_any_step_of_a_commit_costs_nothing_that_was_told(path: Path, home: Path) -> None:
+    """Around the append, inside SQLite's transaction, between its end and the clearing of the log."""
+    bench = Bench(journal=path)
+    planner, worker = bench.pi("planner"), bench.pi("worker")
+    cuts = Cuts(path, home)
+    cuts.around(bench.journal._redo, "append", "append", is_commit=True)
+    cuts.around(bench.journal._redo, "clear", "clear")
+    cuts.around(bench.journal, "_apply", "one record")
+    told: list[tuple[list[str], bool]] = [([], False)]
+    for number in range(4):
+        planner.ask("worker", "?", id=f"q{number}")
+        bench.journal.catch_up()
+        told.append(([*told[-1][0], f"q{number}"], True))
+        worker.send("planner", replyTo=f"q{number}", id=f"r{number}")
+        bench.journal.catch_up()
+        told.append(([*told[-1][0], f"r{number}"], False))
+    bench.journal.close()
+    assert {where for where, _, _ in cuts.taken} >= {"after append", "before one record", "before clear", "after clear"}
+    for where, copy, commits in cuts.taken:
+        ids, is_asked = told[commits]
+        snapshot = snapshot_of(copy, bench.now)
+        assert sorted(d.id for d in snapshot.deliveries) == sorted(ids), (where, copy)
+        assert len(snapshot.asks) == is_asked, (where, copy)
+        waiting = [d.id for d in snapshot.deliveries if not d.finished_at]
+        assert waiting == [key for key in ids if key[0] == "r"] + ids[-1:] * is_asked, (where, copy)
+        again = snapshot_of(copy, bench.now)
+        assert [(d.id, d.state) for d in again.deliveries] == [(d.id, d.state) for d in snapshot.deliveries]
+
+
+def test_a_store_that_sqlite_refuses_is_caught_up_with_later(path: Path) -> None:
+    """What is in the redo log was accepted: nobody is told otherwise, and the next start has it."""
+    bench = Bench(journal=path)
+    planner, _ = bench.peer("planner"), bench.peer("worker")
+    bench.journal.catch_up()
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        bench.journal._db.execute("PRAGMA busy_timeout=0")
+        for number in range(300):
+            assert planner.send("worker", id=f"m{number}")["type"] == "delivered"
+        assert bench.journal.is_behind
+        with pytest.raises(BrokerError, match="locked"):
+            bench.journal.catch_up()
+        other.execute("ROLLBACK")
+    other.close()
+    bench.journal.catch_up()
+    assert not bench.journal.is_behind
+    bench.journal.close()
+    assert len(snapshot_of(path, bench.now).deliveries) == 300
 
 
 def prefixes(path: Path) -> tuple[list[int], Bench]:

@@ -259,3 +259,30 @@ def test_it_may_hold_more_connections_than_the_usual_limit(home: Path) -> None:
     with open(f"/proc/{broker_pid()}/limits") as limits:
         (line,) = [line for line in limits if line.startswith("Max open files")]
     assert int(line.split()[3]) == (min(hard, lifecycle.OPEN_FILES) if hard > 0 else lifecycle.OPEN_FILES)
+
+
+def test_a_starter_whose_winner_is_gone_again_starts_another(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own broker has left the place to one that is killed before it was seen; nobody waits for nothing.
+
+    `probe` is blind until then, because that instant cannot be hit otherwise.
+    """
+    lifecycle.ensure_running()
+    probe, spawn = lifecycle.probe, lifecycle._spawn
+    children: list[subprocess.Popen[bytes]] = []
+
+    def counted(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        children.append(spawn(environment))
+        return children[-1]
+
+    def blind(path: Path, timeout_s: float = 1.0) -> dict[str, object] | None:
+        if not children or (len(children) == 1 and children[0].poll() is None):
+            return None
+        if len(children) == 1:
+            kill_broker()
+        return probe(path, timeout_s)
+
+    monkeypatch.setattr(lifecycle, "_spawn", counted)
+    monkeypatch.setattr(lifecycle, "probe", blind)
+    path = lifecycle.ensure_running()
+    assert len(children) == 2
+    assert probe(path) is not None

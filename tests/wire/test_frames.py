@@ -11,7 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercom_mux.errors import ProtocolError
-from intercom_mux.wire.frames import MAX_FRAME_BYTES, MAX_NESTING, Splitter, decode, dump, encode, frame
+from intercom_mux.wire.frames import (
+    MAX_FRAME_BYTES,
+    MAX_NESTING,
+    Splitter,
+    decode,
+    decode_to_pass_on,
+    dump,
+    encode,
+    frame,
+)
 
 fast = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -22,6 +31,78 @@ values = st.recursive(
     max_leaves=12,
 )
 objects = st.dictionaries(text, values, max_size=4).map(lambda value: {**value, "type": "send"})
+
+
+@st.composite
+def loose(draw: st.DrawFn, value: Any) -> str:
+    """Write a value as some other program might: blanks anywhere, escapes, members said twice."""
+    blank = draw(st.sampled_from(["", "", " ", "\t\n"]))
+    if isinstance(value, dict):
+        members = [(key, item) for key, item in value.items() for _ in range(draw(st.sampled_from([1, 1, 1, 2])))]
+        rows = [draw(loose(key)) + blank + ":" + blank + draw(loose(item)) for key, item in members]
+        return "{" + blank + ("," + blank).join(rows) + blank + "}"
+    if isinstance(value, list):
+        return "[" + blank + ",".join(draw(loose(item)) for item in value) + blank + "]"
+    return json.dumps(value, ensure_ascii=draw(st.booleans()))
+
+
+tricky = st.sampled_from(["message", "type", "to", '"message":{', '","message":{"id":"x"}', "\\", "}", "é", "😀"])
+sends = st.fixed_dictionaries(
+    {"to": text | tricky, "message": st.dictionaries(text | tricky, values, max_size=3)},
+    optional={"blocking": st.booleans(), "group": text | tricky, "x": st.dictionaries(tricky, values, max_size=2)},
+)
+
+
+@fast
+@given(sends, st.data())
+def test_what_is_passed_on_says_what_was_read(members: dict[str, Any], data: st.DataObject) -> None:
+    """However a frame is written, it reads as by `decode`, and bytes that are passed on read as its message."""
+    order = data.draw(st.permutations(list(members)))
+    rows = [json.dumps(key) + ":" + data.draw(loose(members[key])) for key in order]
+    for _ in range(data.draw(st.integers(0, 2))):
+        key = data.draw(st.sampled_from(["type", "message", "\\u006dessage", "to"]))
+        rows.insert(data.draw(st.integers(0, len(rows))), f'"{key}":' + data.draw(loose(data.draw(values))))
+    payload = (
+        '{"type":"send",' + ",".join(rows) + data.draw(st.sampled_from(["}", "}", "}", " }", "}x", ""]))
+    ).encode()
+    try:
+        expected = decode(payload, max_nesting=MAX_NESTING)
+    except ProtocolError:
+        with pytest.raises(ProtocolError):
+            decode_to_pass_on(payload, max_nesting=MAX_NESTING)
+        return
+    found = decode_to_pass_on(payload, max_nesting=MAX_NESTING)
+    known = {key: found.get(key) for key in ("type", "to", "message", "blocking", "group", "x")}
+    assert known == {key: expected.get(key) for key in known}
+    if found.raw is not None:
+        assert json.loads(found.raw) == expected["message"]
+        assert found.raw in payload
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"send","to":"a","message":{"id":"1"},"message":{"id":"2"}}',
+        b'{"type":"send","to":"a","message":{"id":"1"},"\\u006dessage":{"id":"2"}}',
+        b'{"type":"send","x":{"message":{"id":"1"}},"message":{"id":"2"}}',
+        b'{"type":"send","to":"a","message":{"id":"\\ud800"}}',
+        b'{"type":"send","to":"a","message":{"id":"\xff"}}',
+    ],
+)
+def test_what_only_looks_like_the_message_is_not_passed_on(payload: bytes) -> None:
+    """A second member, one inside another, a lone surrogate, broken UTF-8."""
+    found = decode_to_pass_on(payload, max_nesting=MAX_NESTING)
+    assert found == decode(payload)
+    assert found.raw is None
+
+
+@pytest.mark.parametrize("name", ["", ',"blocking":true', ',"group":"g","é":[1]'])
+def test_a_plain_send_is_passed_on_as_it_came(name: str) -> None:
+    """The message's own bytes, wherever it stands and whatever alphabet it is in."""
+    raw = '{"id":"1", "content":{"text":"\\u00e9é 😀"},"message":{}}'.encode()
+    found = decode_to_pass_on(b'{"type":"send","to":"\xc3\xa9","message":' + raw + name.encode() + b"}", max_nesting=64)
+    assert found.raw == raw
+    assert found["to"] == "é"
 
 
 def nested(depth: int) -> bytes:

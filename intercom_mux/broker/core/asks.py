@@ -6,7 +6,7 @@ Every ask ends in a reply or in a reason that its asker is told. Source of the r
 from __future__ import annotations
 
 from intercom_mux.broker.core import delivery as deliveries
-from intercom_mux.broker.core import endings, sessions
+from intercom_mux.broker.core import endings, receipts, roster
 from intercom_mux.broker.core.addresses import shown_name
 from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.wire import states
@@ -63,8 +63,8 @@ def check_ask(
         raise deliveries.Refusal("E_MUTUAL_ASK", f"Ask refused: it would close a waiting cycle: {names}")
     if connection.generation == "mux" and frame.get("blocking") is True:
         group = frame.get("group", "")
-        for ask in state.asks.values():
-            if ask.asker == sender.key and ask.waiter and ask.group != group:
+        for ask in state.asks_of.get(sender.key, {}).values():
+            if ask.waiter and ask.group != group:
                 raise deliveries.Refusal("E_ALREADY_WAITING", "Already waiting for a reply")
 
 
@@ -72,20 +72,18 @@ def _cycle(
     state: BrokerState, asker: SessionKey, asked: SessionKey, answered: tuple[SessionKey, str] | None
 ) -> list[SessionKey]:
     """Return the sessions of the waiting cycle that asker → asked would close, the asker first; empty if none."""
-    edges: dict[SessionKey, list[SessionKey]] = {}
-    for ask in state.asks.values():
-        if ask.key != answered:
-            edges.setdefault(ask.asker, []).append(ask.asked)
     paths = [[asker, asked]]
     seen = {asked}
     while paths:
         path = paths.pop()
-        for following in edges.get(path[-1], ()):
+        for ask in state.asks_of.get(path[-1], {}).values():
+            following = ask.asked
+            if ask.key == answered or following in seen:
+                continue
             if following == asker:
                 return path
-            if following not in seen:
-                seen.add(following)
-                paths.append([*path, following])
+            seen.add(following)
+            paths.append([*path, following])
     return []
 
 
@@ -112,12 +110,13 @@ def open_ask(
         group=group if type(group) is str else "",
     )
     add(state, ask)
-    state.record("ask", ask.id, ask.asker, ask.asked, now, ask.deadline, ask.text, is_blocking, ask.group)
+    state.record("ask", ask.id, tuple(ask.asker), tuple(ask.asked), now, ask.deadline, ask.text, is_blocking, ask.group)
 
 
 def add(state: BrokerState, ask: Ask) -> None:
     """Put an open ask into the registry and set its timer."""
     state.asks[ask.key] = ask
+    state.asks_of.setdefault(ask.asker, {})[ask.id] = ask
     state.set_timer(ask.deadline, "ask", ask.key)
 
 
@@ -129,7 +128,16 @@ def drop(state: BrokerState, key: tuple[SessionKey, str], outcome: str, *, is_la
     ask = state.asks.pop(key, None)
     if ask is None:
         return
-    (state.record_late if is_late else state.record)("ask_end", ask.asker, ask.id, outcome)
+    mine = state.asks_of[ask.asker]
+    del mine[ask.id]
+    if not mine:
+        del state.asks_of[ask.asker]
+    (state.record_late if is_late else state.record)("ask_end", tuple(ask.asker), ask.id, outcome)
+    for listener in state.listeners.values():
+        if listener.session is not None and listener.session.key == ask.asker:
+            state.write(
+                listener.id, {"type": "mux_event", "event": "ask_closed", "messageId": ask.id, "outcome": outcome}
+            )
     asked = state.sessions.get(ask.asked)
     if asked is not None and asked.active_ask == key:
         asked.active_ask = None
@@ -150,7 +158,7 @@ def close_answered(
     drop(state, ask.key, "answered", is_late=is_late)
     question, asked = state.records.get(ask.key), state.sessions.get(ask.asked)
     if question is not None and asked is not None:
-        deliveries.tell_taken(state, asked, connection, question)
+        receipts.tell_taken(state, asked, connection, question)
         endings.finish(state, question, states.DONE, now, is_late=is_late)
     if ask.is_blocking and ask.resume_until > now and not ask.waiter:
         reply.hold_until = ask.resume_until
@@ -212,7 +220,7 @@ def end_asked(state: BrokerState, session: Session, now: int, reason: str) -> No
 def end_all_of(state: BrokerState, session: Session, now: int, reason: str) -> None:
     """End every ask to or from `session`; who waits for one is told, its mailbox is not."""
     end_asked(state, session, now, reason)
-    for ask in [ask for ask in state.asks.values() if ask.asker == session.key]:
+    for ask in list(state.asks_of.get(session.key, {}).values()):
         if ask.waiter:
             _end(state, ask, now, "ended", reason)
         else:
@@ -231,11 +239,16 @@ def _end(state: BrokerState, ask: Ask, now: int, outcome: str, reason: str) -> N
         state.write(waiter.id, {**event, "reason": reason})
         return
     asker = state.sessions.get(ask.asker)
-    if asker is not None and not asker.holds_mail:
+    if asker is not None and (not asker.holds_mail or _waits_by_itself(ask, asker)):
         _answer_for(state, ask, asker, now, outcome, reason)
     elif asker is not None:
         whom = _name(state, ask.asked, asker.team.id if asker.team else None)
         endings.notice(state, asker, f"Ask {ask.id[:8]} to {whom} ended: {reason}.", now)
+
+
+def _waits_by_itself(ask: Ask, asker: Session) -> bool:
+    """Whether the asker's own v1 client waits for the reply, which no event of ours reaches."""
+    return ask.is_blocking and asker.endpoint is not None and asker.endpoint.generation == "v1"
 
 
 def _answer_for(state: BrokerState, ask: Ask, asker: Session, now: int, outcome: str, reason: str) -> None:
@@ -249,5 +262,5 @@ def _answer_for(state: BrokerState, ask: Ask, asker: Session, now: int, outcome:
     text = f"(intercom) The ask ended without a reply: {reason}."
     message: Json = {"id": f"ended-{next(state.new_epoch)}", "timestamp": now, "replyTo": ask.id}
     message |= {"content": {"text": text}, "brokerReceivedAt": now, "brokerDeliveredAt": now, "muxEnded": "E_ASK_ENDED"}
-    head = b'{"type":"message","from":' + sessions.describe(state, asked, endpoint.view)
+    head = b'{"type":"message","from":' + roster.describe(state, asked, endpoint.view)
     state.write_raw(endpoint.id, head + b',"message":' + dump(message) + b"}")

@@ -12,21 +12,22 @@ from heapq import heappop
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery, endings, extensions, requests, restore, sessions
+from intercom_mux.broker.core import asks, delivery, endings, extensions, receipts, requests, restore, roster, sessions
+from intercom_mux.broker.core.backpressure import Backpressure, MailboxFull
 from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits, SaveState, Session
 from intercom_mux.errors import ProtocolError
-from intercom_mux.wire.frames import MAX_NESTING, decode
+from intercom_mux.wire.frames import MAX_NESTING, Frame, decode_to_pass_on
 from intercom_mux.wire.messages import required_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_HANDLERS: dict[str, Callable[[BrokerState, Connection, Json, int], None]] = {
+_HANDLERS: dict[str, Callable[[BrokerState, Connection, Frame, int], None]] = {
     "send": delivery.send,
-    "message_receipt": delivery.receipt,
+    "message_receipt": receipts.receive,
     "cancel_message": endings.cancel,
     "presence": sessions.presence,
-    "list": sessions.roster,
+    "list": roster.answer_list,
     "cancel_ask": asks.cancel,
     "unregister": sessions.unregister,
     "register": sessions.register,
@@ -71,6 +72,7 @@ class Core:
         self.state = BrokerState(limits or Limits(), _epochs(), real_dir)
         self.state.shared.update(shared or {})
         self._patience = self.state.limits.register_within
+        self._pressure = Backpressure(self.state, self._dispatch, self._cut)
         if snapshot is not None:
             restore.apply(self.state, snapshot, now)
 
@@ -91,23 +93,32 @@ class Core:
         if link is None or link.is_closing:
             return
         try:
-            frame = decode(payload, max_nesting=MAX_NESTING)
-            if self._is_limited(link, now):
+            frame = decode_to_pass_on(payload, max_nesting=MAX_NESTING)
+            if self._is_limited(link, frame, now):
                 state.write(connection, {"type": "error", "error": "Intercom broker rate limit exceeded"})
                 self._cut(link, now)
                 return
+            if link.held and self._pressure.queues(link, payload, frame, now):
+                return
             self._dispatch(link, frame, now)
+        except MailboxFull as full:
+            self._pressure.hold(link, payload, full.target, now)
         except ProtocolError:
             self._cut(link, now)
+        if state.roomy:
+            self._pressure.serve(now)
 
     def _cut(self, link: Connection, now: int) -> None:
         """End a connection for what it did; its session is away from this instant, so that its mail waits."""
         sessions.leave(self.state, link, now)
         self.state.close(link.id)
 
-    def _is_limited(self, link: Connection, now: int) -> bool:
+    def _is_limited(self, link: Connection, frame: Json, now: int) -> bool:
         """Token bucket of docs/protocol.md, "Limits"; our own clients are slowed by the server instead."""
         if link.generation == "mux":
+            return False
+        if link.receipts_due > 0 and frame["type"] == "message_receipt":
+            link.receipts_due -= 1
             return False
         limits = self.state.limits
         refill = (now - link.refilled_at) * limits.v1_per_second / 1000
@@ -118,7 +129,7 @@ class Core:
         link.tokens -= 1
         return False
 
-    def _dispatch(self, link: Connection, frame: Json, now: int) -> None:
+    def _dispatch(self, link: Connection, frame: Frame, now: int) -> None:
         kind = frame["type"]
         if link.secret is not None and kind in {"health", "register"} and not _knows(link.secret, frame):
             raise ProtocolError("wrong stateId")
@@ -140,13 +151,16 @@ class Core:
         """A socket is gone, whoever closed it."""
         link = self.state.connections.pop(connection, None)
         if link is not None:
+            self._pressure.drop(link)
             sessions.leave(self.state, link, now)
+            self._pressure.serve(now)
 
     def drained(self, connection: int, now: int) -> None:
         """A connection has read all that was written to it: go on with what waits for it, if anything does."""
         link = self.state.connections.get(connection)
         if link is not None and link.has_backlog and link.session is not None:
             delivery.flush(self.state, link.session, now)
+            self._pressure.serve(now)
 
     def next_timer(self) -> int | None:
         """Return when `tick` has something to look at, None when nothing is due ever."""
@@ -159,12 +173,17 @@ class Core:
         while timers and timers[0][0] <= now:
             _, _, kind, subject = heappop(timers)
             self._due(kind, subject, now)
+        self._pressure.serve(now)
 
     def _due(self, kind: str, subject: object, now: int) -> None:
         state = self.state
         match kind, subject:
             case "ask", (_, str()):
                 asks.expire(state, subject, now)  # type: ignore[arg-type]  # an Ask.key, set in asks.add
+            case "held", int():
+                holder = state.connections.get(subject)
+                if holder is not None:
+                    self._pressure.expire(holder, now)
             case "register", int():
                 link = state.connections.get(subject)
                 if link and link.session is None and not link.is_closing and link.opened_at <= now - self._patience:
@@ -175,14 +194,14 @@ class Core:
                     _SESSION_TIMERS[kind](state, session, now)
 
     @property
+    def limits(self) -> Limits:
+        """What bounds the clients; those of reading are the server's to keep."""
+        return self.state.limits
+
+    @property
     def is_unused(self) -> bool:
         """Whether nobody is registered: the broker may stop, its journal keeps what waits."""
         return all(link.session is None for link in self.state.connections.values())
-
-    @property
-    def has_records(self) -> bool:
-        """Whether the next commit has something to write."""
-        return bool(self.state.effects.records)
 
     def saved(self, order: SaveState, *, is_kept: bool) -> None:
         """The store has carried out `order`, or could not."""

@@ -1,4 +1,4 @@
-"""One message from its sender to its receiver: accept, deliver, receipt, redeliver, cancel, expire.
+"""One message from its sender to its receiver: accept, deliver, redeliver, cancel, expire.
 
 A message is recorded before its sender hears `delivered` and is held until its receiver's `acknowledged` or `injected`.
 Source of the rules: docs/protocol.md, "Delivery".
@@ -8,31 +8,29 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from itertools import islice
 
-from intercom_mux.broker.core import asks, endings, identity, sessions
-from intercom_mux.broker.core.addresses import known_names, resolve, shown_name
+from intercom_mux.broker.core import asks, backpressure, endings, identity, receipts, roster
+from intercom_mux.broker.core.addresses import known_names, resolve
 from intercom_mux.broker.core.model import BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.errors import ProtocolError
 from intercom_mux.wire import states
-from intercom_mux.wire.frames import MAX_FRAME_BYTES, dump
-from intercom_mux.wire.messages import check_message, check_receipt, required_string
+from intercom_mux.wire.frames import MAX_FRAME_BYTES, Frame, dump, quote
+from intercom_mux.wire.messages import check_message, required_string
 
 FLUSH_BYTES = 1_048_576
 """How much of a mailbox is written at once; the rest follows when its receiver has read that."""
+
+RECEIPTS_EACH = 3
+"""How many receipts a v1 client sends for a message: received, acknowledged, injected."""
 
 _ENVELOPE_BYTES = 2_048
 """Room for what stands around a message in any frame that carries it."""
 
 _NAMES_SHOWN = 100
-_NOTE_LENGTH = 200
-_RECEIPT_STATES = {
-    "receiver_received": states.RECEIVED,
-    "queued": states.RECEIVED,
-    "acknowledged": states.DONE,
-    "injected": states.DONE,
-    "superseded": states.SUPERSEDED,
-    "expired": states.EXPIRED,
-}
+_RELATIONS = ("replyTo", "expectsReply", "supersedes", "retryOf")
+_ANY_RELATION = frozenset(_RELATIONS)
+_STAMPS = frozenset({"brokerReceivedAt", "brokerDeliveredAt"})
 
 
 class Refusal(Exception):
@@ -46,7 +44,7 @@ class Refusal(Exception):
         self.names = names
 
 
-def send(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
+def send(state: BrokerState, connection: Connection, frame: Frame, now: int) -> None:
     """Handle `send`; answers with exactly one `delivered` or `delivery_failed`."""
     message_id = "unknown"
     try:
@@ -62,6 +60,8 @@ def send(state: BrokerState, connection: Connection, frame: Json, now: int) -> N
         target = _target(state, connection, sender, address, frame, message_id)
         accepted = accept(state, connection, sender, target, message, frame, now)
         _answer_accepted(state, connection, accepted, state.sessions.get(accepted.target, target))
+        if frame.get("watch") is True and connection.generation == "mux":
+            receipts.watch(state, connection, accepted)
         if accepted.expects_reply:
             asks.resume(state, connection, sender, message_id, frame, now)
     except Refusal as refusal:
@@ -116,7 +116,7 @@ def accept(
     sender: Session,
     target: Session,
     message: Json,
-    frame: Json,
+    frame: Frame,
     now: int,
 ) -> Delivery:
     """Take responsibility for `message` and send it on if its receiver is there.
@@ -125,6 +125,7 @@ def accept(
 
     Raises:
         Refusal: It may not be accepted; nothing changed.
+        MailboxFull: It must wait for room; nothing changed.
     """
     receiver = target if "targetId" in frame else identity.heir(state, target, sender) or target
     print_ = _fingerprint(receiver, message)
@@ -140,10 +141,10 @@ def accept(
         raise Refusal("E_SELF_TARGET", "Cannot message the current session")
     earlier = endings.check_supersedes(state, sender, receiver, message)
     asked = asks.check_reply(state, sender, target, message)
-    _check_capacity(state, receiver)
+    backpressure.check_room(state, connection, receiver, now)
     if message.get("expectsReply"):
         asks.check_ask(state, connection, sender, target, message, frame)
-    delivery = _new_delivery(state, sender, receiver, message, print_, now)
+    delivery = _new_delivery(state, sender, receiver, message, frame.raw, print_, now)
     if earlier is not None:
         endings.supersede(state, earlier, delivery.id, now)
     hold(state, receiver, delivery)
@@ -152,7 +153,7 @@ def accept(
         asks.open_ask(state, connection, delivery, message, frame, now)
     waiter = asks.close_answered(state, connection, asked, delivery, now) if asked is not None else None
     if waiter is not None:
-        _write(state, waiter, delivery, now)
+        write(state, waiter, delivery, now)
     else:
         dispatch(state, receiver, delivery, now)
     return delivery
@@ -161,30 +162,31 @@ def accept(
 def _fingerprint(target: Session, message: Json) -> bytes:
     content = message["content"]
     print_ = blake2b(content["text"].encode(), digest_size=16)
-    facts = [message.get(key) for key in ("replyTo", "expectsReply", "supersedes", "retryOf")]
+    if _ANY_RELATION.isdisjoint(message) and "attachments" not in content:
+        print_.update(b"[%b,null,null,null,null,null]" % quote(target.key.id))
+        return print_.digest()
+    facts = [message.get(key) for key in _RELATIONS]
     print_.update(dump([target.key.id, *facts, content.get("attachments")]))
     return print_.digest()
 
 
-def _check_capacity(state: BrokerState, target: Session) -> None:
-    limits = state.limits
-    if len(target.mailbox) >= limits.mailbox_messages or target.mailbox_bytes >= limits.mailbox_bytes:
-        raise Refusal("E_MAILBOX_FULL", f"Mailbox of the target is full: {len(target.mailbox)} messages are waiting")
-
-
 def _new_delivery(
-    state: BrokerState, sender: Session, target: Session, message: Json, fingerprint: bytes, now: int
+    state: BrokerState,
+    sender: Session,
+    target: Session,
+    message: Json,
+    raw: bytes | None,
+    fingerprint: bytes,
+    now: int,
 ) -> Delivery:
-    message.pop("brokerDeliveredAt", None)
-    message["brokerReceivedAt"] = now
-    sender_info = sessions.describe(state, sender, target.team.id if target.team else None)
+    sender_info = roster.describe(state, sender, target.team.id if target.team else None)
     delivery = Delivery(
         seq=state.next_seq,
         id=message["id"],
         sender=sender.key,
         target=target.key,
         sender_info=sender_info,
-        body=dump(message),
+        body=_stamped(message, raw, now),
         fingerprint=fingerprint,
         accepted_at=now,
         expires_at=now + state.limits.message_ttl,
@@ -198,6 +200,13 @@ def _new_delivery(
     if delivery.expects_reply:
         delivery.expires_at = asks.deadline_of(state, message, now)
     return delivery
+
+
+def _stamped(message: Json, raw: bytes | None, now: int) -> bytes:
+    """Return the JSON of a message with the time of its acceptance; as it came, if it brings no broker's stamps."""
+    if raw is not None and _STAMPS.isdisjoint(message):
+        return raw[:-1] + b',"brokerReceivedAt":%d}' % now
+    return dump({key: value for key, value in message.items() if key not in _STAMPS} | {"brokerReceivedAt": now})
 
 
 def hold(state: BrokerState, target: Session, delivery: Delivery) -> None:
@@ -216,6 +225,8 @@ def readdress(state: BrokerState, delivery: Delivery, gone: Session, heir: Sessi
         return
     del state.inbound[gone.key, delivery.id], gone.mailbox[delivery.seq]
     gone.mailbox_bytes -= len(delivery.body)
+    if gone.waiting_senders:
+        state.roomy.append(gone)
     delivery.target = heir.key
     delivery.fingerprint = _fingerprint(heir, json.loads(delivery.body))
     hold(state, heir, delivery)
@@ -234,8 +245,8 @@ def record(state: BrokerState, delivery: Delivery) -> None:
         "message",
         delivery.seq,
         delivery.id,
-        delivery.sender,
-        delivery.target,
+        tuple(delivery.sender),
+        tuple(delivery.target),
         delivery.sender_info,
         delivery.body,
         delivery.fingerprint,
@@ -250,18 +261,19 @@ def record(state: BrokerState, delivery: Delivery) -> None:
 def dispatch(state: BrokerState, target: Session, delivery: Delivery, now: int) -> None:
     """Write `delivery` to its receiver's endpoint, or leave it waiting; never past what waits already."""
     endpoint = target.endpoint
-    if endpoint is None or endpoint.has_backlog or now < delivery.hold_until:
+    if endpoint is None or endpoint.has_backlog or target.is_yielding or now < delivery.hold_until:
         return
-    _write(state, endpoint, delivery, now)
+    write(state, endpoint, delivery, now)
     if endpoint.generation == "old":
         endings.finish(state, delivery, states.DONE, now)
 
 
-def _write(state: BrokerState, connection: Connection, delivery: Delivery, now: int) -> None:
+def write(state: BrokerState, connection: Connection, delivery: Delivery, now: int) -> None:
     delivery.state = states.SENT
     delivery.attempts += 1
     delivery.sent_to = connection.id
     connection.carried[delivery.seq] = delivery
+    connection.receipts_due += RECEIPTS_EACH
     stamped = delivery.body[:-1] + b',"brokerDeliveredAt":%d}' % now
     state.write_raw(
         connection.id, b'{"type":"message","from":' + delivery.sender_info + b',"message":' + stamped + b"}"
@@ -269,18 +281,22 @@ def _write(state: BrokerState, connection: Connection, delivery: Delivery, now: 
 
 
 def _answer_accepted(state: BrokerState, connection: Connection, delivery: Delivery, target: Session) -> None:
-    answer: Json = {
-        "type": "delivered",
-        "messageId": delivery.id,
-        "delivery": "queued" if delivery.state == states.QUEUED else "socket_delivered",
-        "retryable": False,
-        "outcomeKnown": True,
-    }
+    answer = b'{"type":"delivered","messageId":%b,"delivery":"%b","retryable":false,"outcomeKnown":true' % (
+        quote(delivery.id),
+        b"queued" if delivery.state == states.QUEUED else b"socket_delivered",
+    )
     if connection.generation == "mux":
-        answer["to"] = shown_name(state, target, connection.view) or target.key.id
-        answer["targetId"] = target.key.id
-        answer["status"] = target.status
-    state.write(connection.id, answer)
+        answer += roster.addressee(state, target, connection.view) + _queue_before(target, delivery)
+    state.write_raw(connection.id, answer + b"}")
+
+
+def _queue_before(target: Session, delivery: Delivery) -> bytes:
+    """Return how many messages wait before this one and why the last of them does: further members of `delivered`."""
+    before = len(target.mailbox) - (delivery.seq in target.mailbox)
+    if not before:
+        return b',"before":0'
+    note = next(islice(reversed(target.mailbox.values()), 1, None)).note if delivery.seq in target.mailbox else ""
+    return b',"before":%d' % before + (b',"held":' + quote(note) if note else b"")
 
 
 def _refuse_ended(known: Delivery) -> None:
@@ -301,7 +317,7 @@ def release_reply(state: BrokerState, connection: Connection, asker: Session, as
     for delivery in asker.mailbox.values():
         if delivery.reply_to == ask_id and delivery.state == states.QUEUED:
             delivery.hold_until = 0
-            _write(state, connection, delivery, now)
+            write(state, connection, delivery, now)
             return True
     return False
 
@@ -318,7 +334,7 @@ def requeue(connection: Connection) -> None:
 def flush(state: BrokerState, target: Session, now: int) -> None:
     """Write what waits for `target`, oldest first, as much as goes at once; park what it never confirms."""
     endpoint = target.endpoint
-    if endpoint is None:
+    if endpoint is None or target.is_yielding:
         return
     endpoint.has_backlog = False
     room = FLUSH_BYTES
@@ -332,45 +348,3 @@ def flush(state: BrokerState, target: Session, now: int) -> None:
             return
         room -= len(delivery.body)
         dispatch(state, target, delivery, now)
-
-
-def receipt(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
-    """Take a receiver's receipt: advance the message, tell its sender."""
-    value = check_receipt(frame.get("receipt"))
-    receiver = connection.session
-    if receiver is None or not receiver.owns(connection):
-        return
-    delivery = state.inbound.get((receiver.key, value["messageId"]))
-    if delivery is None:
-        return
-    delivery.note = str(value.get("detail") or delivery.note)[:_NOTE_LENGTH]
-    to = _RECEIPT_STATES.get(value["status"])
-    if value["status"] == "injected" and (delivery.sender, delivery.id) in state.asks:
-        receiver.active_ask = (delivery.sender, delivery.id)
-    if to in states.TERMINAL_STATES:
-        tell_taken(state, receiver, connection, delivery)
-        endings.finish(state, delivery, to, now)
-    elif to is not None and states.can_advance(delivery.state, to):
-        delivery.state = to
-        delivery.attempts = 1
-    forward_receipt(state, receiver, delivery, value)
-
-
-def tell_taken(state: BrokerState, receiver: Session, taker: Connection, delivery: Delivery) -> None:
-    """Have an endpoint of ours drop its copy of what another connection of its session has read."""
-    endpoint = receiver.endpoint
-    if endpoint is None or endpoint is taker or endpoint.generation != "mux":
-        return
-    if delivery.sent_to == endpoint.id and delivery.state in states.OPEN_STATES:
-        state.write(endpoint.id, {"type": "mux_event", "event": "taken", "messageId": delivery.id})
-
-
-def forward_receipt(state: BrokerState, receiver: Session, delivery: Delivery, value: Json) -> None:
-    """Pass a receipt on to whoever waits for the ask, else to the sender's endpoint; never to a 0.6-era client."""
-    sender = state.sessions.get(delivery.sender)
-    ask = state.asks.get((delivery.sender, delivery.id))
-    connection = state.connections.get(ask.waiter) if ask and ask.waiter else (sender.endpoint if sender else None)
-    if connection is None or connection.generation == "old":
-        return
-    head = b'{"type":"message_receipt","from":' + sessions.describe(state, receiver, connection.view)
-    state.write_raw(connection.id, head + b',"receipt":' + dump(value) + b"}")

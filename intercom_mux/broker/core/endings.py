@@ -5,7 +5,7 @@ Expiry and refusal are told to the sender, never silent. Source of the rules: do
 
 from __future__ import annotations
 
-from intercom_mux.broker.core import asks, sessions
+from intercom_mux.broker.core import asks, receipts, roster
 from intercom_mux.broker.core import delivery as deliveries
 from intercom_mux.broker.core.addresses import shown_name
 from intercom_mux.broker.core.model import BrokerState, Connection, Delivery, Json, Session, SessionKey
@@ -29,10 +29,14 @@ def finish(state: BrokerState, delivery: Delivery, to: str, now: int, *, is_late
     target = state.sessions.get(delivery.target)
     if target is not None and target.mailbox.pop(delivery.seq, None) is not None:
         target.mailbox_bytes -= len(delivery.body)
+        if target.waiting_senders:
+            state.roomy.append(target)
     carrier = state.connections.get(delivery.sent_to)
     if carrier is not None:
         carrier.carried.pop(delivery.seq, None)
     delivery.body = delivery.sender_info = b""
+    if delivery.watcher:
+        receipts.tell_end(state, delivery)
     (state.record_late if is_late else state.record)("finish", delivery.seq, to, now)
     if (delivery.sender, delivery.id) not in state.asks:
         state.finished.append(delivery)
@@ -70,7 +74,8 @@ def withdraw(state: BrokerState, delivery: Delivery, to: str, now: int) -> None:
     """End what nobody waits for any more in state `to`; a receiver of ours that has not begun with it drops it."""
     if delivery.state in states.OPEN_STATES:
         target = state.sessions.get(delivery.target)
-        if delivery.sent_to and target and target.endpoint and target.endpoint.generation == "mux":
+        holder = target.receiver_of(delivery) if target and delivery.sent_to else None
+        if holder is not None and holder.generation == "mux":
             control(state, delivery, "cancel", now)
         finish(state, delivery, to, now)
 
@@ -78,7 +83,7 @@ def withdraw(state: BrokerState, delivery: Delivery, to: str, now: int) -> None:
 def control(state: BrokerState, delivery: Delivery, action: str, now: int, by: str | None = None) -> None:
     """Tell the receiver's endpoint about a message it was given: `cancel`, or `supersede` with the later id."""
     target = state.sessions.get(delivery.target)
-    endpoint = target.endpoint if target else None
+    endpoint = target.receiver_of(delivery) if target else None
     if endpoint is None or endpoint.generation == "old" or not delivery.attempts:
         return
     sender = state.sessions.get(delivery.sender)
@@ -87,7 +92,7 @@ def control(state: BrokerState, delivery: Delivery, action: str, now: int, by: s
     value: Json = {"messageId": delivery.id, "action": action, "timestamp": now}
     if by is not None:
         value["supersededBy"] = by
-    head = b'{"type":"message_control","from":' + sessions.describe(state, sender, endpoint.view)
+    head = b'{"type":"message_control","from":' + roster.describe(state, sender, endpoint.view)
     state.write_raw(endpoint.id, head + b',"control":' + dump(value) + b"}")
 
 
@@ -144,7 +149,7 @@ def notify_sender(state: BrokerState, delivery: Delivery, what: str, now: int) -
     target = state.sessions.get(delivery.target)
     if target is not None and not sender.holds_mail:
         receipt_ = {"messageId": delivery.id, "status": "expired", "timestamp": now, "detail": what}
-        deliveries.forward_receipt(state, target, delivery, receipt_)
+        receipts.forward(state, target, delivery, dump(receipt_))
         return
     whom = (shown_name(state, target, sender.team.id if sender.team else None) if target else None) or "its receiver"
     notice(state, sender, f"Message {delivery.id[:8]} to {whom} {what}.", now)

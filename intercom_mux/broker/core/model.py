@@ -27,6 +27,10 @@ class SessionKey(NamedTuple):
     id: str
 
 
+MAILBOX_WAIT_MAX = 8_000
+"""Longest `mailbox_wait`: clients of ours give up on an answer after ten seconds."""
+
+
 @dataclass(slots=True, frozen=True)
 class Limits:
     """Every bound of the core; docs/protocol.md, "Limits". Times in milliseconds."""
@@ -40,10 +44,13 @@ class Limits:
     redeliveries: int = 5
     mailbox_messages: int = 10_000
     mailbox_bytes: int = 64 * 1_048_576
+    mailbox_wait: int = 5_000
     register_within: int = 1_000
     unregistered: int = 32
     v1_burst: int = 240
     v1_per_second: int = 120
+    read_burst: int = 100_000
+    read_per_second: int = 20_000
     sessions: int = 4_096
     presence_interval: int = 1_000
     takeovers: int = 3
@@ -60,6 +67,13 @@ class Team:
     dir: str
 
 
+class Held(NamedTuple):
+    """A frame that is not handled before those in front of it; at `due` it is decided, full mailbox or not."""
+
+    payload: bytes
+    due: int
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """One open socket.
@@ -69,6 +83,8 @@ class Connection:
     `secret`: what `health` and `register` must name as `stateId`, over TCP only.
     `wants_events`: is told when others join, change or leave. `carried`: what was written to it and is not done yet.
     `has_backlog`: its mailbox holds more than it could be given at once; the rest follows when it has read.
+    `receipts_due`: how many receipts it may send beyond its rate, because it was given the messages.
+    `held`: what it sent and what must wait, because the mailbox of `waits_for` was full (`backpressure`).
     """
 
     id: int
@@ -84,7 +100,13 @@ class Connection:
     wants_events: bool = True
     is_closing: bool = False
     has_backlog: bool = False
+    receipts_due: int = 0
     carried: dict[int, Delivery] = field(default_factory=dict)
+    held: list[Held] = field(default_factory=list)
+    held_bytes: int = 0
+    waits_for: Session | None = None
+    has_turn: bool = False
+    is_paused: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +117,10 @@ class Session:
     or "agent" (any other registered program). `active_ask` is the ask that the agent's current turn works on;
     `expiry_at` is when its mailbox is looked through next, 0 = no need. `takeovers` are the times of late at which
     another process took its endpoint; until `guarded_until` none may. `capabilities` are its extensions by namespace,
-    and whether it may own them.
+    and whether it may own them. `waiting_senders` wait for room in its mailbox, in order of arrival. `status_since` is when
+    its status became what it is.
+    Only where the agent's own client may come (`is_native`): `keeper` is the team's connection, which holds the
+    session, `kept_info` what it says of the agent; while `is_yielding` it has not told yet which messages it finishes itself.
     """
 
     key: SessionKey
@@ -112,22 +137,35 @@ class Session:
     handles: set[int] = field(default_factory=set)
     mailbox: dict[int, Delivery] = field(default_factory=dict)
     mailbox_bytes: int = 0
+    waiting_senders: dict[int, Connection] = field(default_factory=dict)
     expiry_at: int = 0
     active_ask: tuple[SessionKey, str] | None = None
     broadcast_at: int = 0
+    status_since: int = 0
     takeovers: list[int] = field(default_factory=list)
     guarded_until: int = 0
     capabilities: dict[str, bool] = field(default_factory=dict)
     info_cache: dict[str | None, bytes] = field(default_factory=dict)
+    addressee_cache: dict[str | None, bytes] = field(default_factory=dict)
+    is_native: bool = False
+    keeper: Connection | None = None
+    kept_info: Json = field(default_factory=dict)
+    is_yielding: bool = False
 
     def owns(self, connection: Connection) -> bool:
         """Whether `connection` speaks for this session; a displaced endpoint does not."""
-        return self.endpoint is connection or connection.id in self.handles
+        return connection in (self.endpoint, self.keeper) or connection.id in self.handles
+
+    def receiver_of(self, delivery: Delivery) -> Connection | None:
+        """Return the connection that has a message of this mailbox, or would be given it."""
+        keeper = self.keeper
+        return keeper if keeper is not None and delivery.sent_to == keeper.id else self.endpoint
 
     @property
     def is_connected(self) -> bool:
-        """Whether an endpoint is there, or a handle for a session that never has one."""
-        return self.endpoint is not None or (self.kind == "shell" and bool(self.handles))
+        """Whether an endpoint or a keeper is there, or a handle for a session that never has one."""
+        is_there = self.endpoint is not None or self.keeper is not None
+        return is_there or (self.kind == "shell" and bool(self.handles))
 
     @property
     def holds_mail(self) -> bool:
@@ -144,7 +182,8 @@ class Session:
 class Delivery:
     """One accepted message for one session; `body` is its JSON, `sent_to` the connection it was written to.
 
-    `note` is the last detail its receiver gave in a receipt, such as why it is held; it is not journaled.
+    `note` is the last detail its receiver gave in a receipt, such as why it is held; `watcher` the connection that asked
+    to hear what becomes of it, 0 for none. Neither is journaled.
     """
 
     seq: int
@@ -166,6 +205,7 @@ class Delivery:
     is_notice: bool = False
     superseded_by: str = "a later message"
     note: str = ""
+    watcher: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -173,6 +213,7 @@ class Ask:
     """An open question: an edge asker → asked until `deadline`.
 
     `waiter` is the connection that blocks on it, 0 when nobody does (a ticket, or an asker that is being resumed).
+    `turn` is what the asked peer's courier last told of a turn that brought no answer; it is not journaled.
     """
 
     id: str
@@ -185,6 +226,7 @@ class Ask:
     waiter: int = 0
     group: str = ""
     resume_until: int = 0
+    turn: Json | None = None
 
     @property
     def key(self) -> tuple[SessionKey, str]:
@@ -245,7 +287,7 @@ class Effects:
     """What the server must do, in this order: commit `records`, then `saves`, `output`, `lookups`.
 
     `late` are records that those on disk imply (`Journal.load` draws the conclusion): any later commit may take them.
-    `warnings` are for the log.
+    `warnings` are for the log. `pauses`: whether to read from a connection, the last word counts.
     """
 
     records: list[tuple[Any, ...]] = field(default_factory=list)
@@ -254,9 +296,10 @@ class Effects:
     late: list[tuple[Any, ...]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     saves: list[SaveState] = field(default_factory=list)
+    pauses: dict[int, bool] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.output or self.lookups or self.late or self.saves)
+        return bool(self.records or self.output or self.lookups or self.late or self.saves or self.pauses)
 
 
 class BrokerState:
@@ -267,6 +310,8 @@ class BrokerState:
         self.new_epoch = new_epoch
         self.real_dir = real_dir
         self.connections: dict[int, Connection] = {}
+        self.listeners: dict[int, Connection] = {}
+        """Handles that asked for events."""
         self.sessions: dict[SessionKey, Session] = {}
         self.by_name: dict[tuple[str, str], set[Session]] = {}
         self.teams: dict[str, Team] = {}
@@ -274,12 +319,15 @@ class BrokerState:
         self.inbound: dict[tuple[SessionKey, str], Delivery] = {}
         self.finished: deque[Delivery] = deque()
         self.asks: dict[tuple[SessionKey, str], Ask] = {}
+        self.asks_of: dict[SessionKey, dict[str, Ask]] = {}
+        """The open asks of each asker by id: the edges along which a waiting cycle is looked for."""
         self.tasks: dict[tuple[str, str, str], Task] = {}
         self.owners: dict[tuple[str, str], Owner] = {}
         self.shared: dict[str, SharedState] = {}
         self.timers: list[tuple[int, int, str, Any]] = []
         self.next_seq = 1
         self.next_order = 1
+        self.roomy: list[Session] = []
         self.effects = Effects()
         self._timer_count = 0
 
@@ -299,7 +347,7 @@ class BrokerState:
         self.effects.output.append(Close(connection))
 
     def record(self, *operation: Any) -> None:
-        """Have the journal write one operation in the next commit."""
+        """Have the journal write one operation, of plain values only, in the next commit."""
         self.effects.records.append(operation)
 
     def record_late(self, *operation: Any) -> None:

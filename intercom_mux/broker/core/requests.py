@@ -9,7 +9,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.broker.core import delivery, endings, sessions
+from intercom_mux.broker.core import delivery, endings, native, receipts, roster, sessions, standing
 from intercom_mux.broker.core.addresses import set_name, shown_name
 from intercom_mux.broker.core.delivery import Refusal
 from intercom_mux.broker.core.model import (
@@ -25,7 +25,7 @@ from intercom_mux.broker.core.model import (
 )
 from intercom_mux.errors import ProtocolError
 from intercom_mux.wire import states
-from intercom_mux.wire.frames import MAX_FRAME_BYTES, dump
+from intercom_mux.wire.frames import MAX_FRAME_BYTES, Frame, dump
 from intercom_mux.wire.messages import (
     MAX_ID_CHARS,
     MAX_SHOWN_CHARS,
@@ -43,6 +43,7 @@ _ROWS_BYTES = MAX_FRAME_BYTES - 4_096
 """What the rows of one answer may take; the first one always fits."""
 
 _REASON_CHARS = 1_000
+_TURN_CHARS = 4_000
 TASK_STATES = ("assigned", "started", "blocked", "done", "failed")
 
 
@@ -95,6 +96,7 @@ def _pending(state: BrokerState, connection: Connection, me: Session, _frame: Js
             "is_active": ask.key == me.active_ask,
             "state": sent.state if sent else states.DONE,
             "note": sent.note if sent else "",
+            **({"turn": ask.turn} if ask.turn else {}),
         }
 
     to_me = (row(ask, ask.asker) for ask in state.asks.values() if ask.asked == me.key)
@@ -116,28 +118,55 @@ def _fitting(rows: Iterable[Json], room: int = _ROWS_BYTES) -> list[Json]:
 def _reply(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json:
     """Answer the ask that `to` names, else the active one, else the only pending one.
 
-    An ask that is over already gets the text as an ordinary message, so that the work is not lost. The same message id
-    again repeats the answer.
+    An ask that is over already gets the text as an ordinary message, so that the work is not lost; one that was
+    answered for us at the end of a turn, as a correction. The same message id again repeats the answer.
+
+    `auto`: the text is a turn's last words, given without the agent's doing; only an open ask of this very id gets it.
     """
     message = check_message(frame.get("message"))
     wanted = _text(frame, "to")
+    is_auto = frame.get("auto") is True
+    if is_auto:
+        message["id"], message["auto"] = _auto_id(wanted), True
     known = state.records.get((me.key, message["id"]))
     if known is not None:
         return _replied(state, connection, known, wanted)
-    ask, late = _pick_ask(state, connection, me, wanted), None
+    ask = _exact_ask(state, me, wanted) if is_auto else _pick_ask(state, connection, me, wanted)
+    late = None
     if ask is not None:
         target_key, message["replyTo"] = ask.asker, ask.id
     else:
-        late = _ended_ask(state, me, wanted)
+        late = None if is_auto else _ended_ask(state, me, wanted)
         if late is None:
             raise Refusal("E_NO_PENDING_ASK", f'No pending ask from "{wanted}"', names=_askers(state, connection, me))
         target_key = late.sender
-        message["retryOf"] = late.id
+        answered = state.records.get((me.key, _auto_id(late.id)))
+        message["correctionOf" if answered else "retryOf"] = answered.id if answered else late.id
     target = state.sessions.get(target_key)
     if target is None:
         raise Refusal("E_TARGET_NOT_FOUND", "Session not found")
-    accepted = delivery.accept(state, connection, me, target, message, {}, now)
+    accepted = delivery.accept(state, connection, me, target, message, Frame({}), now)
     return _replied(state, connection, accepted, late.id if late else "")
+
+
+def _auto_id(ask_id: str) -> str:
+    """Return the id of the answer that is given for a peer: the same however often it is tried."""
+    return f"auto-{ask_id}"[:MAX_ID_CHARS]
+
+
+def _note(state: BrokerState, connection: Connection, me: Session, frame: Json, _now: int) -> Json:
+    """Tell the asker of an open ask to me that a turn has ended without an answer; it goes on waiting.
+
+    `kind` is "ended", with the turn's last words, or "idle", with the end of the screen.
+    """
+    wanted = _text(frame, "ask")
+    ask = _exact_ask(state, me, wanted)
+    if ask is None:
+        raise Refusal("E_NO_PENDING_ASK", f'No pending ask "{wanted}"', names=_askers(state, connection, me))
+    ask.turn = {"kind": _text(frame, "kind")[:MAX_SHOWN_CHARS], "text": _text(frame, "text")[:_TURN_CHARS]}
+    if ask.waiter in state.connections:
+        state.write(ask.waiter, {"type": "mux_event", "event": "ask_note", "messageId": ask.id, **ask.turn})
+    return {"askId": ask.id}
 
 
 def _replied(state: BrokerState, connection: Connection, accepted: Delivery, late_id: str) -> Json:
@@ -166,6 +195,12 @@ def _pick_ask(state: BrokerState, connection: Connection, me: Session, wanted: s
         names = [f"{ask.id[:8]} from {_other(state, ask.asker, connection.view)}" for ask in found]
         raise Refusal("E_AMBIGUOUS_ASK", "Multiple pending asks — specify `--to`", names=names)
     return found[0] if found else None
+
+
+def _exact_ask(state: BrokerState, me: Session, ask_id: str) -> Ask | None:
+    """Return the open ask to me of this whole id; None also when two askers chose the same."""
+    found = [ask for ask in state.asks.values() if ask.asked == me.key and ask.id == ask_id]
+    return found[0] if len(found) == 1 else None
 
 
 def _askers(state: BrokerState, connection: Connection, me: Session) -> list[str]:
@@ -208,11 +243,11 @@ def _letter(waiting: Delivery) -> Json:
 
 def _take(state: BrokerState, connection: Connection, me: Session, letter: Delivery, now: int) -> None:
     """Mark a waiting message as read by its session: it is not delivered again, and the endpoint drops its copy."""
-    delivery.tell_taken(state, me, connection, letter)
+    receipts.tell_taken(state, me, connection, letter)
     if (letter.sender, letter.id) in state.asks:
         me.active_ask = (letter.sender, letter.id)
     receipt: Json = {"messageId": letter.id, "status": "acknowledged", "timestamp": now, "detail": "read by receiver"}
-    delivery.forward_receipt(state, me, letter, receipt)
+    receipts.forward(state, me, letter, dump(receipt))
     endings.finish(state, letter, states.DONE, now)
 
 
@@ -224,7 +259,9 @@ def _result(state: BrokerState, connection: Connection, me: Session, frame: Json
     for ask in state.asks.values():
         if ask.asker == me.key and ask.id.startswith(wanted):
             whom = _other(state, ask.asked, connection.view)
-            return {"state": "open", "id": ask.id, "to": whom, "left_s": max(0, ask.deadline - now) // 1000}
+            left_s = max(0, ask.deadline - now) // 1000
+            turn = {"turn": ask.turn} if ask.turn else {}
+            return {"state": "open", "id": ask.id, "to": whom, "left_s": left_s, **turn}
     for letter in reversed(me.mailbox.values()):
         if letter.reply_to is not None and letter.reply_to.startswith(wanted):
             answered: Json = {"id": letter.reply_to, "state": "answered", "reply": {**_letter(letter), "state": "done"}}
@@ -285,7 +322,7 @@ def _name(state: BrokerState, connection: Connection, me: Session, frame: Json, 
         raise Refusal("E_NAME_TAKEN", f'The name "{wanted}" is taken by a session in {cwd}')
     set_name(state, me, wanted)
     me.info["lastActivity"] = now
-    sessions.changed(me)
+    roster.changed(me)
     sessions.remember(state, me)
     return {"name": wanted, "sessionId": me.key.id, "is_shell": connection.is_handle}
 
@@ -320,6 +357,7 @@ def _status(state: BrokerState, connection: Connection, me: Session, frame: Json
         "mailboxes": sum(1 for s in state.sessions.values() if s.mailbox),
         "connections": len(state.connections),
         "waiting_messages": sum(len(s.mailbox) for s in state.sessions.values()),
+        "held_senders": sum(1 for c in state.connections.values() if c.held),
         "open_asks": len(state.asks),
         "tasks": len(state.tasks),
         "teams": sorted(state.teams),
@@ -338,7 +376,9 @@ def _prune(state: BrokerState, connection: Connection, me: Session, frame: Json,
 
 _OPERATIONS: dict[str, Callable[[BrokerState, Connection, Session, Json, int], Any]] = {
     "pending": _pending,
+    "waits": standing.waits,
     "reply": _reply,
+    "note": _note,
     "inbox": _inbox,
     "result": _result,
     "progress": _progress,
@@ -347,4 +387,5 @@ _OPERATIONS: dict[str, Callable[[BrokerState, Connection, Session, Json, int], A
     "retire": _retire,
     "status": _status,
     "prune": _prune,
+    "courier": native.courier,
 }

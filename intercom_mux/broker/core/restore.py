@@ -77,7 +77,9 @@ def _add_delivery(state: BrokerState, item: Delivery, now: int) -> None:
 
 def _add_ask(state: BrokerState, ask: Ask, now: int) -> None:
     if ask.asker not in state.sessions or ask.asked not in state.sessions:
-        state.record("ask_end", ask.asker, ask.id, "ended")
+        state.record("ask_end", tuple(ask.asker), ask.id, "ended")
         return
-    ask.resume_until = now + state.limits.ask_resume if ask.is_blocking else 0
+    # A foreign asker has given up with its connection.
+    may_come_back = ask.is_blocking and state.sessions[ask.asker].holds_mail
+    ask.resume_until = now + state.limits.ask_resume if may_come_back else 0
     asks.add(state, ask)

@@ -1,4 +1,4 @@
-"""Sessions come, change and go: register, unregister, presence, roster, retire.
+"""Sessions come, change and go: register, unregister, presence, retire.
 
 Source of the rules: docs/protocol.md, "Sessions".
 """
@@ -6,13 +6,12 @@ Source of the rules: docs/protocol.md, "Sessions".
 from __future__ import annotations
 
 from hmac import compare_digest
-from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery, endings, extensions, identity
-from intercom_mux.broker.core.addresses import set_name, shown_name, team_label
+from intercom_mux.broker.core import asks, delivery, endings, extensions, identity, native, roster, takeover
+from intercom_mux.broker.core.addresses import set_name
 from intercom_mux.broker.core.model import BrokerState, Connection, Json, Session, SessionKey, Team
 from intercom_mux.errors import ProtocolError
-from intercom_mux.wire.frames import MAX_FRAME_BYTES, dump
+from intercom_mux.wire.frames import dump
 from intercom_mux.wire.messages import (
     CONTEXT_FIELDS,
     MAX_ID_CHARS,
@@ -21,11 +20,7 @@ from intercom_mux.wire.messages import (
     check_presence,
     check_registration,
     is_id,
-    required_id,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FEATURES = ["extension-bus-v1", "exact-send-v1"]
 OWN_FEATURES = [*FEATURES, "mux-v1"]
@@ -68,13 +63,8 @@ def _attach_endpoint(
     now: int,
 ) -> None:
     session = state.sessions.get(key)
-    if session is not None and session.token is not None and not _same(session.token, mux.get("token")):
-        _refuse(state, connection, f'Session id "{key.id}" is reserved by a team')
-        return
-    if session is not None and _is_contested(state, session, info, now):
-        holder = session.info["pid"]
-        reason = f'Session id "{key.id}" is in use by process {holder}, and taken over too often'
-        state.effects.warnings.append(f"{reason}; refused process {info['pid']}")
+    is_agents_own, is_keeper = native.may_join(session, connection), mux.get("native") is True
+    if session is not None and (reason := _refusal(state, session, connection, info, mux, now)):
         _refuse(state, connection, reason)
         return
     if session is None:
@@ -84,37 +74,71 @@ def _attach_endpoint(
         session = Session(key, "agent", state.next_order, {}, now)
         state.next_order += 1
         state.sessions[key] = session
-    elif session.endpoint is not None:
-        _displace(state, session)
+    elif session.is_connected:
+        if is_keeper or (session.is_native and not is_agents_own):
+            native.replace_keeper(state, session)
+        if not is_keeper:
+            takeover.displace(state, session)
     else:
         session.order = state.next_order
         state.next_order += 1
-    session.endpoint = connection
-    session.epoch = next(state.new_epoch)
-    session.broadcast_at = now
-    session.seen_at = now
-    session.info = {k: v for k, v in info.items() if k != "name"}
+    shown = {k: v for k, v in info.items() if k not in native.OWN_FIELDS or (k != "name" and not is_agents_own)}
     if connection.uid is not None:
-        session.info["peerUid"] = connection.uid
-    set_name(state, session, info.get("name"))
-    _take_own_fields(state, session, mux)
+        shown["peerUid"] = connection.uid
+    if not is_agents_own:
+        set_name(state, session, info.get("name"))
+        _take_own_fields(state, session, mux)
     connection.session = session
     connection.view = session.team.id if session.team else None
-    changed(session)
+    session.seen_at = now
+    if is_keeper:
+        session.keeper, session.kept_info = connection, dict(shown)
+    if is_keeper and native.is_joined(session):
+        registered(state, connection, session)
+        native.kept(state, session, mux.get("keeps", []), now)
+        return
+    session.endpoint = None if is_keeper else connection
+    session.epoch = next(state.new_epoch)
+    session.broadcast_at = now
+    status = session.status
+    session.info = shown
+    if session.status != status or not session.status_since:
+        session.status_since = now
+    roster.changed(session)
     remember(state, session)
     registered(state, connection, session)
-    _broadcast(state, session, "session_joined")
+    roster.broadcast(state, session, "session_joined")
     before, session.capabilities = session.capabilities, capabilities
     extensions.elect(state, key.scope, [*before, *capabilities])
+    if is_keeper:
+        native.kept(state, session, mux.get("keeps", []), now)
+    elif session.is_native:
+        native.joined(state, session)
     identity.inherit(state, session)
     delivery.flush(state, session, now)
     extensions.welcome(state, session)
+
+
+def _refusal(
+    state: BrokerState, session: Session, connection: Connection, info: Json, mux: Json, now: int
+) -> str | None:
+    """Return why this registration may not have the session, None if it may."""
+    is_agents_own = native.may_join(session, connection)
+    if session.token is not None and not is_agents_own and not _same(session.token, mux.get("token")):
+        return f'Session id "{session.key.id}" is reserved by a team'
+    is_teams_own = mux.get("native") is True or (session.is_native and not is_agents_own)
+    if is_teams_own or not takeover.is_contested(state, session, info, now):
+        return None
+    reason = f'Session id "{session.key.id}" is in use by process {session.info["pid"]}, and taken over too often'
+    state.effects.warnings.append(f"{reason}; refused process {info['pid']}")
+    return reason
 
 
 def _take_own_fields(state: BrokerState, session: Session, mux: Json) -> None:
     """Take team, role and token from a registration of ours; a v1 registration brings none of them."""
     session.token = mux.get("token")
     session.role = mux.get("role")
+    session.is_native = mux.get("native") is True
     team = mux.get("team")
     session.team = None
     if team is not None:
@@ -128,7 +152,7 @@ def _take_own_fields(state: BrokerState, session: Session, mux: Json) -> None:
 def _relabel(state: BrokerState) -> None:
     """A team came or went: the labels of others may have changed."""
     for session in state.sessions.values():
-        changed(session)
+        roster.changed(session)
 
 
 def _attach_handle(
@@ -152,14 +176,16 @@ def _attach_handle(
         return
     connection.session = session
     connection.is_handle = True
-    connection.wants_events = False
+    connection.wants_events = mux.get("events") is True
+    if connection.wants_events:
+        state.listeners[connection.id] = connection
     view = mux.get("view") if mux.get("view") in state.teams else None
     connection.view = session.team.id if session.team else view
     session.handles.add(connection.id)
     session.seen_at = now
     if session.kind == "shell":
         session.info.update({key: info[key] for key in ("cwd", "pid", "lastActivity")})
-        changed(session)
+        roster.changed(session)
     registered(state, connection, session)
 
 
@@ -184,31 +210,6 @@ def _refuse(state: BrokerState, connection: Connection, reason: str) -> None:
     state.close(connection.id)
 
 
-def _is_contested(state: BrokerState, session: Session, info: Json, now: int) -> bool:
-    """Whether two live processes fight for an id and this registration must lose.
-
-    A process that replaces its own connection never fights, nor does one whose rival has hung up.
-    """
-    if session.endpoint is None or session.info["pid"] == info["pid"]:
-        return False
-    limits = state.limits
-    recent = [at for at in session.takeovers if at > now - limits.takeover_window]
-    if now < session.guarded_until or len(recent) >= limits.takeovers:
-        session.guarded_until = now + limits.takeover_guard
-        return True
-    session.takeovers = [*recent, now]
-    return False
-
-
-def _displace(state: BrokerState, session: Session) -> None:
-    """Take the endpoint away from its present connection, which is closed and owns nothing from now on."""
-    old = session.endpoint
-    if old is not None:
-        state.close(old.id)
-        session.endpoint = None
-        delivery.requeue(old)
-
-
 def unregister(state: BrokerState, connection: Connection, _frame: Json, now: int) -> None:
     """Take `connection` off its session; it may register again."""
     leave(state, connection, now)
@@ -225,17 +226,27 @@ def leave(state: BrokerState, connection: Connection, now: int) -> None:
     delivery.requeue(connection)
     if connection.is_handle:
         session.handles.discard(connection.id)
+        state.listeners.pop(connection.id, None)
         asks.release_waiter(state, connection.id)
         delivery.flush(state, session, now)
         return
-    if session.endpoint is not connection:
+    is_keeper = session.keeper is connection
+    if is_keeper:
+        session.keeper, session.is_yielding = None, False
+        if session.endpoint is not connection:
+            delivery.flush(state, session, now)
+    if session.endpoint is not connection and not (is_keeper and session.endpoint is None):
         return
     session.endpoint = None
     session.guarded_until = 0
     session.takeovers.clear()
+    if session.keeper is not None:
+        native.left(state, session, now)
+        _follow_status(state, session, now)
+        return
     remember(state, session)
     state.set_timer(now + state.limits.session_memory, "session", session.key)
-    _broadcast_left(state, session)
+    roster.broadcast_left(state, session)
     extensions.elect(state, session.key.scope, session.capabilities)
 
 
@@ -247,13 +258,14 @@ def retire(state: BrokerState, session: Session, now: int, reason: str, spare: C
     asks.end_all_of(state, session, now, reason)
     endings.refuse_all(state, session, now, reason)
     endpoint, session.endpoint = session.endpoint, None
+    keeper, session.keeper = session.keeper, None
     handles = [state.connections[number] for number in sorted(session.handles)]
-    for connection in [*handles, endpoint] if endpoint is not None else handles:
+    for connection in dict.fromkeys([*handles, *filter(None, (endpoint, keeper))]):
         leave(state, connection, now)
         if connection is not spare:
             state.close(connection.id)
-    if endpoint is not None:
-        _broadcast_left(state, session)
+    if endpoint is not None or keeper is not None:
+        roster.broadcast_left(state, session)
         extensions.elect(state, session.key.scope, session.capabilities)
     set_name(state, session, None)
     state.sessions.pop(session.key, None)
@@ -261,7 +273,7 @@ def retire(state: BrokerState, session: Session, now: int, reason: str, spare: C
     if team is not None and not any(s.team and s.team.id == team.id for s in state.sessions.values()):
         state.teams.pop(team.id, None)
         _relabel(state)
-    state.record("retire", session.key)
+    state.record("retire", tuple(session.key))
 
 
 def forget_if_unused(state: BrokerState, session: Session, now: int) -> None:
@@ -279,16 +291,27 @@ def presence(state: BrokerState, connection: Connection, frame: Json, now: int) 
     """Take changed facts about a session; tell the others if anything changed, or a second after the last time."""
     changes = check_presence(frame)
     session = connection.session
-    if session is None or (session.endpoint is not connection and session.kind != "shell"):
+    if session is None:
         return
+    if session.keeper is connection:
+        session.kept_info.update(changes)
+        if native.is_joined(session):
+            return
+    elif session.endpoint is not connection and session.kind != "shell":
+        return
+    if native.is_joined(session):
+        changes = {key: value for key, value in changes.items() if key not in native.OWN_FIELDS}
     before = session.status
     is_changed = _apply(state, session, changes)
+    if session.status != before:
+        session.status_since = now
     session.info["lastActivity"] = now
-    changed(session)
+    roster.changed(session)
     if is_changed or now - session.broadcast_at >= state.limits.presence_interval:
         session.broadcast_at = now
-        _broadcast(state, session, "presence_update")
+        roster.broadcast(state, session, "presence_update")
     if session.status != before:
+        native.tell_presence(state, session)
         _follow_status(state, session, now)
 
 
@@ -318,65 +341,12 @@ def _follow_status(state: BrokerState, session: Session, now: int) -> None:
         asks.end_asked(state, session, now, f"{name} has {session.status.replace(':', ' with status ')}")
 
 
-def roster(state: BrokerState, connection: Connection, frame: Json, _now: int) -> None:
-    """Answer `list`: every connected session of the scope, the asker included, in order of registration.
-
-    A roster that would not fit a frame is cut at its end.
-    """
-    request_id = required_id(frame, "requestId")
-    me = connection.session
-    if me is None or not me.owns(connection):
-        state.close(connection.id)
-        return
-    shown = [s for s in state.sessions.values() if s.key.scope == me.key.scope and (s.is_connected or s is me)]
-    shown.sort(key=lambda session: session.order)
-    head = dump({"type": "sessions", "requestId": request_id})[:-1] + b',"sessions":['
-    rows: list[bytes] = []
-    room = MAX_FRAME_BYTES - len(head) - 2
-    for session in shown:
-        row = describe(state, session, connection.view)
-        room -= len(row) + 1
-        if room < 0:
-            break
-        rows.append(row)
-    state.write_raw(connection.id, head + b",".join(rows) + b"]}")
-
-
-def describe(state: BrokerState, session: Session, view: str | None) -> bytes:
-    """Return the session's SessionInfo as JSON, named as a viewer in team `view` sees it."""
-    cached = session.info_cache.get(view)
-    if cached is not None:
-        return cached
-    value: Json = {"id": session.key.id, "endpointEpoch": session.epoch}
-    name = shown_name(state, session, view)
-    if name is not None:
-        value["name"] = name
-    value.update(session.info)
-    value.setdefault("trustedLocal", True)
-    own: Json = {"kind": session.kind}
-    if session.role is not None:
-        own["role"] = session.role
-    if session.team is not None:
-        own["team"] = team_label(state, session.team.id)
-        own["teamId"] = session.team.id
-    value["mux"] = own
-    encoded = dump(value)
-    if len(session.info_cache) < 8:
-        session.info_cache[view] = encoded
-    return encoded
-
-
-def changed(session: Session) -> None:
-    """Drop what was encoded of a session's facts."""
-    session.info_cache.clear()
-
-
 def remember(state: BrokerState, session: Session) -> None:
     """Have the journal keep the session, so that its mail finds it after a restart."""
     team = session.team
     state.record(
         "session",
-        session.key,
+        tuple(session.key),
         session.kind,
         session.name,
         session.role,
@@ -385,22 +355,3 @@ def remember(state: BrokerState, session: Session) -> None:
         dump({k: v for k, v in session.info.items() if k not in CONTEXT_FIELDS}),
         session.seen_at,
     )
-
-
-def _watchers(state: BrokerState, subject: Session) -> Iterator[Connection]:
-    for session in state.sessions.values():
-        watcher = session.endpoint
-        is_other = session is not subject and session.key.scope == subject.key.scope
-        if is_other and watcher is not None and watcher.wants_events:
-            yield watcher
-
-
-def _broadcast(state: BrokerState, subject: Session, kind: str) -> None:
-    head = b'{"type":"' + kind.encode() + b'","session":'
-    for watcher in _watchers(state, subject):
-        state.write_raw(watcher.id, head + describe(state, subject, watcher.view) + b"}")
-
-
-def _broadcast_left(state: BrokerState, subject: Session) -> None:
-    for watcher in _watchers(state, subject):
-        state.write(watcher.id, {"type": "session_left", "sessionId": subject.key.id})

@@ -119,6 +119,7 @@ class Bench:
         self.wires: dict[int, Wire] = {}
         self.saves: list[SaveState] = []
         self.keeps_state = True
+        self.paused: set[int] = set()
         self.committed: list[tuple[Any, ...]] = []
         self._numbers = itertools.count(1)
         self._ids = itertools.count(1)
@@ -136,6 +137,8 @@ class Bench:
             self.saves += effects.saves
             for order in effects.saves:
                 self.core.saved(order, is_kept=self.keeps_state)
+            for number, is_paused in effects.pauses.items():
+                (self.paused.add if is_paused else self.paused.discard)(number)
             written = set()
             for item in effects.output:
                 wire = self.wires[item[0]]

@@ -416,3 +416,14 @@ def test_a_v1_asker_is_left_to_its_own_time_out(bench: Bench) -> None:
     planner.take()
     bench.wait(HOUR)
     assert planner.messages() == []
+
+
+def test_the_reply_to_a_foreign_asker_is_not_held_after_a_crash(bench: Bench) -> None:
+    """It has given up with its connection: nothing waits for its return, and the order stays."""
+    planner, worker = bench.pi("planner"), bench.pi("worker")
+    planner.ask("worker", id="q1")
+    bench.crash()
+    planner, worker = bench.pi("planner"), bench.pi("worker")
+    worker.send("planner", "so", replyTo="q1")
+    worker.send("planner", "next")
+    assert planner.texts() == ["so", "next"]

@@ -34,7 +34,7 @@ def test_delivered_says_what_happened_and_to_whom(bench: Bench) -> None:
     bench.peer("worker-1").post(type="presence", status="thinking")
     v1 = {"type": "delivered", "delivery": "socket_delivered", "retryable": False, "outcomeKnown": True}
     assert pi.send("blue/worker-1", id="m1") == {**v1, "messageId": "m1"}
-    ours = {"to": "blue/worker-1", "targetId": "blue-worker-1", "status": "thinking"}
+    ours = {"to": "blue/worker-1", "targetId": "blue-worker-1", "status": "thinking", "before": 1}
     assert shell.send("worker-1", id="m2") == {**v1, "messageId": "m2", **ours}
 
 
@@ -554,3 +554,20 @@ def test_superseding_is_checked_before_the_reply(bench: Bench) -> None:
     planner.send("worker", "old", id="m1")
     planner.send("worker", "new", id="m2", supersedes="m1")
     assert planner.send("worker", "old", id="m1")["reason"] == "Superseded by m2"
+
+
+def test_the_receipts_that_a_v1_client_owes_are_beyond_its_rate(bench: Bench) -> None:
+    """However many messages waited for it, each may be confirmed as pi does, and it is neither cut nor parked."""
+    planner = bench.peer("planner")
+    bench.pi("scout").close()
+    for _ in range(400):
+        planner.send("scout")
+    pi = bench.pi("scout")
+    for message in pi.messages():
+        for status in ("receiver_received", "acknowledged", "injected"):
+            pi.confirm(message["id"], status)
+    assert not pi.is_closed
+    assert bench.mailbox("id-scout") == []
+    for _ in range(240):
+        pi.confirm("unasked")
+    assert pi.is_closed

@@ -9,6 +9,9 @@ import pytest
 from intercom_mux.wire.frames import MAX_FRAME_BYTES
 from tests.broker.core.bench import GREEN, Bench
 
+WORDS: dict[str, Any] = {"id": "auto", "timestamp": 1, "content": {"text": "so"}}
+"""The message of a turn's last words, as a courier sends it."""
+
 
 def texts(value: dict[str, Any]) -> list[str]:
     """Return the texts of an inbox."""
@@ -197,6 +200,47 @@ def test_what_a_pane_has_read_its_endpoint_does_not_paste(bench: Bench) -> None:
     assert taken == [("taken", "by-inbox"), ("taken", "by-receipt"), ("taken", "by-reply")]
     worker.close()
     assert bench.peer("worker-1").texts() == []
+
+
+def test_a_turns_last_words_answer_only_the_open_ask_they_name(bench: Bench) -> None:
+    """Marked `auto`, once however often it is tried; no prefix, no name, no ask that is over is taken for it."""
+    worker, planner = bench.peer("worker-1"), bench.peer("planner")
+    planner.ask("worker-1", id="question-1")
+    for wanted in ("question", "planner", ""):
+        assert worker.op("reply", to=wanted, auto=True, message=WORDS)["code"] == "E_NO_PENDING_ASK"
+    for _ in range(2):
+        assert worker.op("reply", to="question-1", auto=True, message=WORDS)["askId"] == "question-1"
+    (reply,) = [frame["message"] for frame in planner.take("message")]
+    assert (reply["replyTo"], reply["auto"], reply["content"]["text"]) == ("question-1", True, "so")
+
+
+def test_a_reply_after_an_automatic_one_corrects_it(bench: Bench) -> None:
+    """It reaches the asker as a message that names the answer it corrects; automatic words after a reply do nothing."""
+    worker, planner = bench.peer("worker-1"), bench.peer("planner")
+    planner.ask("worker-1", id="q1")
+    automatic = worker.op("reply", to="q1", auto=True, message=WORDS)["messageId"]
+    assert worker.reply("no, so", to="q1")["isLate"]
+    first, second = [frame["message"] for frame in planner.take("message")]
+    assert (first["id"], second["correctionOf"], second["content"]["text"]) == (automatic, automatic, "no, so")
+    assert "replyTo" not in second
+    planner.ask("worker-1", id="q2")
+    worker.reply("mine", to="q2")
+    assert worker.op("reply", to="q2", auto=True, message=WORDS)["code"] == "E_NO_PENDING_ASK"
+    assert len(planner.take("message")) == 1
+
+
+def test_who_waits_hears_of_a_turn_without_an_answer(bench: Bench) -> None:
+    """The waiting connection is told and goes on waiting; `pending` and `result` show the last word, cut to size."""
+    worker, shell = bench.peer("worker-1"), bench.shell()
+    shell.ask("blue/worker-1", id="q1", blocking=True)
+    for text in ("first", "x" * 100_000):
+        assert worker.op("note", ask="q1", kind="ended", text=text) == {"askId": "q1"}
+    told = shell.take("mux_event")
+    assert [(event["event"], event["messageId"], event["kind"]) for event in told] == [("ask_note", "q1", "ended")] * 2
+    assert [len(event["text"]) for event in told] == [5, 4_000]
+    assert shell.op("pending")["from_me"][0]["turn"]["kind"] == "ended"
+    assert shell.op("result", id="q1")["turn"]["kind"] == "ended"
+    assert bench.peer("other").op("note", ask="q1", kind="ended", text="")["code"] == "E_NO_PENDING_ASK"
 
 
 def test_reading_an_ask_makes_it_the_active_one(bench: Bench) -> None:
