@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from intercom_mux._fastpath.caller import identity
+from intercom_mux._fastpath.caller import has_config, identity
 from intercom_mux._fastpath.line import Line
 from intercom_mux._fastpath.verbs import VERBS
 from intercom_mux._fastpath.words import parse
@@ -24,6 +24,11 @@ class HandOver(Exception):
         self.arguments = arguments
 
 
+def _may_ask_first(verb: str) -> bool:
+    """Whether a person at a terminal has a configuration, which may want a `send` to be confirmed."""
+    return verb == "send" and sys.stdin is not None and sys.stdin.isatty() and has_config()
+
+
 def run(arguments: list[str]) -> int:
     """Carry a plain call out and return its exit code.
 
@@ -33,7 +38,7 @@ def run(arguments: list[str]) -> int:
     """
     call = parse(arguments)
     # On a terminal `ask` shows that it waits.
-    if call is None or (arguments[0] == "ask" and sys.stderr.isatty()):
+    if call is None or (arguments[0] == "ask" and sys.stderr.isatty()) or _may_ask_first(arguments[0]):
         raise HandOver(arguments)
     try:
         line = Line(identity())

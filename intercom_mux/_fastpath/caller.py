@@ -20,12 +20,14 @@ def identity() -> Json:
 
     Raises:
         OSError: There is no identity file or no `broker.json`.
-        ValueError: Several teams run, or a file is damaged.
+        ValueError: Several teams run, a file is damaged, or a broker was named: that may be one that is not ours.
     """
     file = os.environ.get("INTERCOM_MUX_IDENTITY")
     if file:
         value: Json = _read_json(file)
         return value
+    if os.environ.get("INTERCOM_MUX_SOCKET"):
+        raise ValueError("a broker was named")
     state = _state_dir()
     team = _only_team(state)
     leader = os.getsid(0)
@@ -57,6 +59,13 @@ def _only_team(state: str) -> Json | None:
     if team["format"] != TEAM_FORMAT or team["id"] != os.path.basename(directory):
         raise ValueError("a damaged team state is for click to report")
     return team
+
+
+def has_config() -> bool:
+    """Whether the user has a `config.toml`."""
+    base = os.environ.get("XDG_CONFIG_HOME") or ""
+    root = base if base.startswith("/") else os.path.expanduser("~/.config")
+    return os.path.exists(f"{root}/intercom-mux/config.toml")
 
 
 def _state_dir() -> str:

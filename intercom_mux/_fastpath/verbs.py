@@ -97,6 +97,8 @@ def _ask(line: Line, call: Json) -> None:
     if end is not None and end["type"] == "message":
         content = end["message"]["content"]
         text.emit(text.reply(content["text"], content.get("attachments", [])))
+        if end["message"].get("auto") is True:
+            text.note(text.AUTO_REPLY)
         taken = {"messageId": end["message"]["id"], "status": "acknowledged", "timestamp": now_ms()}
         _post_if_possible(line, {"type": "message_receipt", "receipt": taken})
         return
@@ -125,8 +127,12 @@ def _end_of_ask(line: Line, ask_id: str, wait_until: float) -> tuple[Json | None
             return got, receipt
         if got["type"] == "mux_event" and got.get("event") == "ask_ended" and got.get("messageId") == ask_id:
             return got, receipt
+        if got.get("event") == "ask_note" and got.get("messageId") == ask_id:
+            text.note(text.turn_note(got["kind"], got["text"]))
         if got["type"] == "message_receipt" and got["receipt"]["messageId"] == ask_id:
-            receipt = got["receipt"]
+            before, receipt = receipt and text.held(receipt), got["receipt"]
+            if (why := text.held(receipt)) and why != before:
+                text.note(why)
     return None, receipt
 
 

@@ -7,11 +7,13 @@ again under its old id (docs/protocol.md, "Delivery"): the receiver tells duplic
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from intercom_mux.broker import lifecycle
+from intercom_mux.client import address
 from intercom_mux.errors import BrokerError, IntercomError, ProtocolError
 from intercom_mux.wire.frames import MAX_FRAME_BYTES, decode, encode
 
@@ -48,30 +50,49 @@ class Receiver(Protocol):
         """The sender took a message back, or its session has read it elsewhere: do not deliver it any more."""
 
 
-class Endpoint:
-    """One session's connection. `run` until cancelled or `close`; everything else may be called at any time."""
+class NativeReceiver(Protocol):
+    """Whoever watches the agent's own client, which may join under the endpoint's id and then gets the messages."""
 
-    def __init__(self, socket: Path, registration: Registration, receiver: Receiver) -> None:
+    def on_native(self, event: Json) -> None:
+        """The agent's own client joined, left, or told how it is; see docs/protocol.md, "Native peers"."""
+
+    def keeps(self) -> list[str]:
+        """Return which messages the endpoint, which registers now, goes on delivering all the same."""
+
+
+class Endpoint:
+    """One session's connection. `run` until cancelled or `close`; everything else may be called at any time.
+
+    `socket` is a Unix socket, or the endpoint file of a broker that listens on TCP; such a one is not started here.
+    With `native` it keeps the session for the agent's own client, and gets messages only when it asks by `courier`.
+    """
+
+    def __init__(
+        self, socket: Path, registration: Registration, receiver: Receiver, native: NativeReceiver | None = None
+    ) -> None:
         self._socket = socket
         self._registration = registration
         self._receiver = receiver
+        self._native = native
         self._writer: asyncio.StreamWriter | None = None
         self._status = "starting"
         self._started_at = time.time_ns() // 1_000_000
         self._is_closed = False
+        self._requests: dict[str, asyncio.Future[Json]] = {}
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
         """Keep the connection up.
 
         Raises:
-            BrokerError: The broker refuses this registration; trying again would not help.
+            BrokerError: The broker refuses this registration, or its endpoint file is refused; trying again would not
+                help.
         """
         attempt = 0
         while not self._is_closed:
             try:
-                reader, self._writer = await asyncio.open_unix_connection(str(self._socket), limit=MAX_FRAME_BYTES)
-                await self._register(reader)
+                reader, keys = await self._dial()
+                await self._register(reader, keys)
                 attempt = 0
                 await self._read(reader)
             except (OSError, asyncio.IncompleteReadError, ProtocolError):
@@ -83,13 +104,24 @@ class Endpoint:
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
 
+    async def _dial(self) -> tuple[asyncio.StreamReader, Json]:
+        """Connect; return what comes in, and the keys that the registration needs there."""
+        if not address.is_tcp(self._socket):
+            reader, self._writer = await asyncio.open_unix_connection(str(self._socket), limit=MAX_FRAME_BYTES)
+            return reader, {}
+        at = address.read_endpoint(self._socket)
+        reader, self._writer = await asyncio.open_connection(at.host, at.port, limit=MAX_FRAME_BYTES)
+        return reader, {"stateId": at.secret}
+
     async def _restart_broker(self) -> None:
+        if address.is_tcp(self._socket):
+            return
         try:
             await asyncio.to_thread(lifecycle.ensure_running)
         except IntercomError:
             return
 
-    async def _register(self, reader: asyncio.StreamReader) -> None:
+    async def _register(self, reader: asyncio.StreamReader, keys: Json) -> None:
         me = self._registration
         now = time.time_ns() // 1_000_000
         session = {
@@ -101,8 +133,10 @@ class Endpoint:
             "lastActivity": now,
             "status": self._status,
         }
-        mux = {"version": 1, "team": me.team, "role": me.role, "token": me.token, "events": False}
-        frame: Json = {"type": "register", "sessionId": me.session_id, "session": session, "mux": mux}
+        mux: Json = {"version": 1, "team": me.team, "role": me.role, "token": me.token, "events": False}
+        if self._native is not None:
+            mux |= {"native": True, "keeps": self._native.keeps()}
+        frame: Json = {"type": "register", "sessionId": me.session_id, "session": session, "mux": mux, **keys}
         if me.scope:
             frame["scopeId"] = me.scope
         self._post(frame)
@@ -120,13 +154,47 @@ class Endpoint:
                 self._receiver.on_message(frame["from"], frame["message"])
             elif kind == "message_control":
                 self._receiver.on_withdrawn(frame["control"]["messageId"])
+            elif kind == "mux_result":
+                self._take_result(frame)
             elif kind == "mux_event" and frame["event"] == "taken":
                 self._receiver.on_withdrawn(frame["messageId"])
+            elif kind == "mux_event" and self._native is not None:
+                self._native.on_native(frame)
+
+    def _take_result(self, frame: Json) -> None:
+        waiting = self._requests.pop(frame["requestId"], None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(frame)
+
+    async def request(self, op: str, **fields: Any) -> Any:
+        """Make one request of docs/protocol.md, "Additions", and return its value; a lost connection is waited for.
+
+        It may then be made twice.
+
+        Raises:
+            BrokerError: It is refused; `code` says why.
+        """
+        while True:
+            await self.connected.wait()
+            request_id = os.urandom(8).hex()
+            answer = self._requests[request_id] = asyncio.get_running_loop().create_future()
+            self._post({"type": "mux", "requestId": request_id, "op": op, **fields})
+            try:
+                result = await answer
+            except ConnectionResetError:
+                continue
+            if not result["ok"]:
+                raise BrokerError(result["error"]["message"], code=result["error"]["code"])
+            return result["value"]
 
     def presence(self, status: str) -> None:
         """Tell the session's status; remembered for the next registration."""
         self._status = status
         self._post({"type": "presence", "status": status})
+
+    def courier(self, fields: Json) -> None:
+        """Say, as a native peer's keeper, whether messages are wanted and which are kept; lost with the connection."""
+        self._post({"type": "mux", "requestId": os.urandom(8).hex(), "op": "courier", **fields})
 
     def receipt(self, message_id: str, status: str, detail: str | None = None) -> None:
         """Tell what became of a message; lost with the connection, and then the message comes again."""
@@ -146,6 +214,10 @@ class Endpoint:
 
     def _hang_up(self) -> None:
         self.connected.clear()
+        for waiting in self._requests.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionResetError("the broker hung up"))
+        self._requests.clear()
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -30,13 +30,17 @@ ASK_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to an ask. `sender` is its name as we see it; `ask_id` the ask it answers."""
+    """The answer to an ask. `sender` is its name as we see it; `ask_id` the ask it answers.
+
+    `is_auto`: the last words of the turn that had the ask, given without the agent's doing; a correction may follow.
+    """
 
     text: str
     sender: str
     message_id: str
     ask_id: str
     attachments: list[Json] = field(default_factory=list)
+    is_auto: bool = False
 
 
 def new_id() -> str:
@@ -47,11 +51,16 @@ def new_id() -> str:
 class Client(Link):
     """What a session can do, one blocking call each. Use as a context manager."""
 
+    is_foreign = False
+    """Whether the broker is not of ours, so that there are no tickets, tasks and inbox."""
+
     def __init__(self, identity: Identity) -> None:
         super().__init__(identity)
         self._request = 0
         self._heard: dict[str, str] = {}
         """Of each ask that was waited for, what its last receipt said."""
+        self.on_note: Callable[[Json], None] | None = None
+        """Hears of turns that ended without a reply to an ask that is waited for: messageId, kind, text."""
 
     @classmethod
     def connect(cls, identity: Identity | None = None) -> Self:
@@ -61,7 +70,9 @@ class Client(Link):
             BrokerError: No broker answers, or it refuses this identity.
         """
         client = cls(identity or identities.current())
-        client._open(time.monotonic() + RECONNECT_S)
+        # One that was named is there or not; ours may be about to come back.
+        patience_s = 0.0 if client.identity.is_explicit else RECONNECT_S
+        client._open(time.monotonic() + patience_s)
         return client
 
     # -- talking -------------------------------------------------------------------------------------------------
@@ -208,10 +219,14 @@ class Client(Link):
 
     def sessions(self) -> list[Json]:
         """Return the connected sessions, ourselves included (`self` true): id, name, role, status, cwd, team, model."""
+        return [roster.facts(row, self.identity.session_id) for row in self._roster()]
+
+    def _roster(self) -> list[Json]:
         self._request += 1
         request_id = str(self._request)
         frame = self._answer_to({"type": "list", "requestId": request_id}, _results("sessions", request_id))
-        return [roster.facts(row, self.identity.session_id) for row in frame["sessions"]]
+        rows: list[Json] = frame["sessions"]
+        return rows
 
     def progress(self, task: str, **changes: Any) -> Json:
         """Create or change a task (title, percent, state, note, owner) and return it as it stands."""
@@ -326,6 +341,8 @@ class Client(Link):
             outcome = self._outcome(frame, open_asks, timeout_s)
             if outcome is not None:
                 return outcome
+            if frame.get("event") == "ask_note" and frame["messageId"] in open_asks and self.on_note is not None:
+                self.on_note(frame)
             if frame["type"] == "message_receipt":
                 self._heard[frame["receipt"]["messageId"]] = failures.heard(frame["receipt"])
                 if on_receipt is not None:
@@ -340,7 +357,8 @@ class Client(Link):
             content = message["content"]
             name = sender.get("name") or sender["id"]
             ask_id = message["replyTo"]
-            return ask_id, Reply(content["text"], name, message["id"], ask_id, content.get("attachments", []))
+            attachments, is_auto = content.get("attachments", []), message.get("auto") is True
+            return ask_id, Reply(content["text"], name, message["id"], ask_id, attachments, is_auto)
         if frame["type"] == "delivery_failed" and frame["messageId"] in open_asks:
             return frame["messageId"], failures.refusal(frame, open_asks[frame["messageId"]][0])
         is_end = frame["type"] == "mux_event" and frame.get("event") == "ask_ended"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from intercom_mux.errors import AskTicket, AskTimeout, DeliveryError
+from intercom_mux.errors import AskTicket, AskTimeout, BrokerError, DeliveryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Json = dict[str, Any]
 
 _HINTS = {
     "E_ALREADY_WAITING": "use `ask --async`, or wait for it",
+    "E_MUTUAL_ASK": "it waits for your answer: put your question into your reply",
     "E_TARGET_EXITED": "`intercom-mux up` starts it again",
 }
 
@@ -74,6 +78,17 @@ def ticket(target: str, ask_id: str) -> AskTicket:
         f'no reply from "{target}" yet; the ask goes on as ticket {ask_id[:8]}',
         hint=f"fetch the reply later: intercom-mux result {ask_id[:8]}",
         ask_id=ask_id,
+    )
+
+
+def needs_our_broker(what: str, path: Path) -> BrokerError:
+    """Return the error for what the broker at `path`, one that is not ours, cannot do."""
+    place = f" --pi {path.parent.parent}" if path.parent.name == "intercom" else ""
+    return BrokerError(
+        f"`{what}` needs our broker; another one serves {path}",
+        code="E_STOCK_BROKER",
+        hint=f"`intercom-mux broker replace{place}` puts ours in its place",
+        path=str(path),
     )
 
 

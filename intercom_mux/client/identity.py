@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from intercom_mux import paths
 from intercom_mux.errors import BrokerError
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Who decides for a peer, and how the peer is named to it: team (`run`), role (`agent`), place (`index`)."""
+
+    session_id: str
+    name: str
+    run: str
+    agent: str
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,9 @@ class Identity:
     team: str | None = None
     token: str | None = None
     ask_wait_s: float | None = None
+    supervisor: Supervisor | None = None
+    is_foreign: bool = False
+    is_explicit: bool = False
 
     @property
     def is_shell(self) -> bool:
@@ -47,6 +61,7 @@ def write(file: Path, identity: Identity) -> None:
         "team": identity.team,
         "token": identity.token,
         "ask_wait_s": identity.ask_wait_s,
+        "supervisor": asdict(identity.supervisor) if identity.supervisor else None,
     }
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as stream:
@@ -72,6 +87,7 @@ def of_pane() -> Identity | None:
             team=value["team"],
             token=value["token"],
             ask_wait_s=value["ask_wait_s"],
+            supervisor=Supervisor(**value["supervisor"]) if value.get("supervisor") else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrokerError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.broker import lifecycle
+from intercom_mux.client import address
 from intercom_mux.errors import BrokerError
 from intercom_mux.wire.frames import Splitter, decode, encode
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from intercom_mux.client.identity import Identity
@@ -29,6 +30,9 @@ def now_ms() -> int:
 
 class Link:
     """A registered connection that acts as `identity`. Use as a context manager; `close` is idempotent."""
+
+    wants_events = False
+    """Whether to hear of sessions that come, change or leave, and of asks of ours that end."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -49,6 +53,9 @@ class Link:
 
     def close(self) -> None:
         """Hang up. An ask that still waits becomes a ticket."""
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._sock is not None:
             self._sock.close()
             self._sock = None
@@ -65,25 +72,26 @@ class Link:
                         f"the broker does not answer on {self.identity.socket}: {error.strerror or error}",
                         hint="see `intercom-mux broker status`",
                     ) from error
-            if self.identity.is_shell:
+            if self.identity.is_shell and not self.identity.is_explicit:
                 lifecycle.ensure_running()
             else:
-                # A pane's broker is brought back by its team daemon.
+                # A pane's broker is brought back by its team daemon, one that was named by its owner.
                 time.sleep(0.05)
 
     def _dial(self) -> None:
-        self.close()
+        self._hang_up()
         self.dials += 1
         self._splitter = Splitter()
         self._frames.clear()
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._sock.settimeout(ANSWER_TIMEOUT_S)
-        self._sock.connect(str(self.identity.socket))
-        self._sock.sendall(encode(self._registration()))
+        self._sock, keys = address.dial(self.identity.socket, ANSWER_TIMEOUT_S)
+        self._sock.sendall(encode({**self._registration(), **keys}))
         answer = self._next(time.monotonic() + ANSWER_TIMEOUT_S)
         if answer["type"] == "error":
             self.close()
             raise BrokerError(f"the broker refused this session: {answer.get('error')}", code="E_REFUSED")
+        self._registered(answer)
+
+    def _registered(self, answer: Json) -> None:
         self.name = answer.get("name") or self.name
         self.waiting = answer.get("waiting", 0)
 
@@ -100,6 +108,8 @@ class Link:
             session["pid"] = os.getsid(0)
         else:
             mux["token"] = me.token
+        if self.wants_events:
+            mux["events"] = True
         frame: Json = {"type": "register", "session": session, "mux": mux}
         if me.scope:
             frame["scopeId"] = me.scope

@@ -18,6 +18,7 @@ def facts(row: Json, me: str) -> Json:
         "team_id": own.get("teamId"),
         "kind": own.get("kind", "agent"),
         "status": row.get("status"),
+        "status_since": own.get("statusSince"),
         "cwd": row["cwd"],
         "model": row["model"],
         "pid": row["pid"],

@@ -1,0 +1,175 @@
+"""A client that waits: for what becomes of a message, or for peers to reach a state. Driven by the broker's events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from intercom_mux.client import failures
+from intercom_mux.client.blocking import Client, new_id
+from intercom_mux.client.link import RECONNECT_S, now_ms
+from intercom_mux.errors import DeliveryError, PeerExited, UnknownFate, WaitTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Json = dict[str, Any]
+
+STATES = ("idle", "blocked", "exited", "reply")
+"""What can be waited for."""
+
+STEADY_MS = 1000
+"""How long a peer must have been idle: one that was just given a message has not begun yet."""
+SOON_S = 0.25
+SWEEP_S = 5.0
+"""How often to look without any event."""
+_UNKNOWN = "outcome unknown"
+
+
+class Watcher(Client):
+    """What a session can wait for, one blocking call each."""
+
+    wants_events = True
+
+    def follow(
+        self,
+        to: str,
+        text: str,
+        *,
+        timeout_s: float,
+        attachments: Sequence[Json] = (),
+        message_id: str | None = None,
+        on_receipt: Callable[[Json], None] | None = None,
+    ) -> Json:
+        """Send, and wait until the agent has the message; return messageId, to and outcome.
+
+        The outcome is "submitted", or "queued": it stands in the agent's own queue. Survives a broker that dies and comes back.
+
+        Raises:
+            WaitTimeout: It still waits after `timeout_s`, and goes on waiting; `reason` says why.
+            DeliveryError: It was refused, or has ended otherwise.
+            UnknownFate: It was typed, and nobody saw what became of it.
+        """
+        deadline = time.monotonic() + timeout_s
+        message = self._message(text, attachments, message_id or new_id())
+        frame = {"type": "send", "to": to, "message": message, "watch": True}
+        answer = self._deliver(frame)
+        reason = answer.get("status") or ""
+        while True:
+            try:
+                got = self._next(deadline)
+            except TimeoutError:
+                why = f": {reason}" if reason else ""
+                facts = {"message_id": message["id"], "reason": reason}
+                hint = f"it goes on waiting; withdraw it with `intercom-mux cancel {message['id'][:8]}`"
+                raise WaitTimeout(
+                    f"the message to {answer['to']} still waits{why}", code="E_STILL_WAITING", hint=hint, **facts
+                ) from None
+            except OSError:
+                self._open(time.monotonic() + RECONNECT_S)
+                self._deliver(frame)
+                continue
+            if got.get("event") == "message_ended" and got["messageId"] == message["id"]:
+                return _fate(answer, got)
+            if got["type"] == "message_receipt" and got["receipt"]["messageId"] == message["id"]:
+                reason = failures.heard(got["receipt"])
+                if on_receipt is not None:
+                    on_receipt(got["receipt"])
+
+    def wait(self, names: Sequence[str], until: str, *, timeout_s: float, is_any: bool = False) -> list[Json]:
+        """Wait until all of the named sessions, or any, have reached `until`; return name, id, status, reached of each.
+
+        "idle" means idle for a second, with no message waiting; "reply" that none of our asks to it is open.
+
+        Raises:
+            DeliveryError: There is no such session.
+            WaitTimeout: Not in `timeout_s`; `peers` says how they are.
+            PeerExited: It cannot come about any more, because a peer has exited.
+        """
+        deadline = time.monotonic() + timeout_s
+        targets = self._ids(names)
+        owed = {row["to_id"] for row in self._asks()}
+        while True:
+            rows, is_close = self._look(targets, until, owed)
+            reached = [row for row in rows if row["reached"]]
+            lost = [row for row in rows if row["is_over"] and not row["reached"]]
+            if reached if is_any else len(reached) == len(rows):
+                return rows
+            if len(lost) == len(rows) or (lost and not is_any):
+                names_lost = ", ".join(row["name"] for row in lost)
+                raise PeerExited(f"{names_lost} has exited", hint="`intercom-mux up` starts it again", peers=rows)
+            if time.monotonic() >= deadline:
+                shown = ", ".join(f"{row['name']} is {row['status']}" for row in rows if not row["reached"])
+                raise WaitTimeout(f"not {until} within {timeout_s:g} s: {shown}", peers=rows)
+            self._until_news(targets, min(deadline, time.monotonic() + (SOON_S if is_close else SWEEP_S)))
+
+    def _ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Return id → shown name, for exact ids, names and unique starts of ids."""
+        rows = [row for row in self.sessions() if not row["self"]]
+        found: dict[str, str] = {}
+        for name in names:
+            rungs = (
+                [row for row in rows if row["id"] == name],
+                [row for row in rows if (row["name"] or "").casefold() == name.casefold()],
+                [row for row in rows if row["id"].startswith(name)],
+            )
+            fitting = next((rung for rung in rungs if rung), [])
+            if len(fitting) != 1:
+                known = [row["name"] or row["id"] for row in rows]
+                code = "E_AMBIGUOUS_TARGET" if fitting else "E_TARGET_NOT_FOUND"
+                reason = f'Several sessions match "{name}"' if fitting else "Session not found"
+                raise failures.refused(reason, code, known, name)
+            found[fitting[0]["id"]] = fitting[0]["name"] or fitting[0]["id"]
+        return found
+
+    def _asks(self) -> list[Json]:
+        me = self.identity.session_id
+        return [row for row in self.request("waits")["asks"] if row["from_id"] == me]
+
+    def _look(self, targets: dict[str, str], until: str, owed: set[str]) -> tuple[list[Json], bool]:
+        """Return how the targets are, and whether one is about to be idle, which no event will tell."""
+        standing = self.request("waits")
+        still_owed = {row["to_id"] for row in standing["asks"] if row["from_id"] == self.identity.session_id}
+        sessions = {row["id"]: row for row in self.sessions()}
+        rows, is_close = [], False
+        for session_id, name in targets.items():
+            session = sessions.get(session_id)
+            status = (session["status"] or "unknown") if session else "gone"
+            is_over = status == "gone" or status.startswith("exited")
+            since = (session and session["status_since"]) or 0
+            is_quiet = now_ms() - since >= STEADY_MS and not standing["mail"].get(session_id)
+            reached = {
+                "idle": status == "idle" and is_quiet,
+                "blocked": status.startswith("blocked"),
+                "exited": is_over,
+                "reply": session_id not in still_owed and not (is_over and session_id in owed),
+            }[until]
+            is_close |= until == "idle" and status == "idle" and not reached
+            rows.append({"name": name, "id": session_id, "status": status, "reached": reached, "is_over": is_over})
+        return rows, is_close
+
+    def _until_news(self, targets: dict[str, str], give_up_at: float) -> None:
+        """Return when something happened that may matter, or at `give_up_at`."""
+        while True:
+            try:
+                got = self._next(give_up_at)
+            except TimeoutError:
+                return
+            except OSError:
+                self._open(time.monotonic() + RECONNECT_S)
+                return
+            subject = got.get("sessionId") or got.get("session", {}).get("id")
+            if subject in targets or got.get("event") == "ask_closed":
+                return
+
+
+def _fate(answer: Json, ended: Json) -> Json:
+    """Return what became of a message, from the event that tells its end."""
+    message_id, whom, note = answer["messageId"], answer["to"], ended["note"]
+    if ended["state"] != "done":
+        reason = f"the message to {whom} was not delivered: {ended['state']}"
+        raise DeliveryError(reason, code="E_DELIVERY_FAILED", message_id=message_id, state=ended["state"])
+    if note.startswith(_UNKNOWN):
+        hint = f"look at {whom} before you send it again"
+        raise UnknownFate(f"the message to {whom}: {note}", hint=hint, message_id=message_id)
+    return {"messageId": message_id, "to": whom, "outcome": "queued" if note == "queued" else "submitted"}
