@@ -47,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments and arguments[0] == "hook":
+        return _run_hook(arguments[1:])
     if arguments and arguments[0] in FAST_VERBS:
         arguments_left = _run_fast(arguments)
         if isinstance(arguments_left, int):
@@ -55,6 +57,20 @@ def _run(arguments: list[str]) -> int:
     from intercom_mux.cli.main import run
 
     return run(arguments)
+
+
+def _run_hook(words: list[str]) -> int:
+    """Never fails, whatever the agent's hook runs us with; `hook --help` alone is for people."""
+    if words in (["-h"], ["--help"]):
+        from intercom_mux.cli.main import run
+
+        return run(["hook", *words])
+    try:
+        from intercom_mux import _hook
+    except ImportError:
+        # A Python without these private C modules: an agent is better off without us than broken.
+        return 0
+    return _hook.run(words)
 
 
 def _run_fast(arguments: list[str]) -> int | list[str]:

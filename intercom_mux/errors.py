@@ -9,7 +9,10 @@
     ├── AskTimeout             exit 7   no reply in time
     ├── TeardownError          exit 8   processes survived `down`
     ├── TeamError              exit 9   no such team, several teams, or a peer that would not start
-    └── AskTicket              exit 10  the ask goes on without us: `intercom-mux result ID` fetches the reply
+    ├── AskTicket              exit 10  the ask goes on without us: `intercom-mux result ID` fetches the reply
+    ├── WaitTimeout            exit 11  what was waited for did not come about in time; nothing is withdrawn
+    ├── PeerExited             exit 12  a peer that was waited for has exited instead
+    └── UnknownFate            exit 13  nobody saw what became of a message that was typed
 
 click keeps exit 2 for usage; an uncaught exception is exit 70. tests/test_errors.py compares this tree and the table in
 docs/cli.md with the classes.
@@ -109,3 +112,24 @@ class AskTicket(IntercomError):
 
     code = "E_ASK_TICKET"
     exit_code = 10
+
+
+class WaitTimeout(IntercomError):
+    """What `wait` or `send --wait` waited for did not come about in time; nothing is withdrawn."""
+
+    code = "E_WAIT_TIMEOUT"
+    exit_code = 11
+
+
+class PeerExited(IntercomError):
+    """A peer exited, or left, before it reached what `wait` waited for."""
+
+    code = "E_PEER_EXITED"
+    exit_code = 12
+
+
+class UnknownFate(IntercomError):
+    """A message was typed, and nobody saw whether the agent took it; it is not typed again."""
+
+    code = "E_FATE_UNKNOWN"
+    exit_code = 13

@@ -65,6 +65,24 @@ def team_runtime_dir(team_id: str) -> Path:
     return runtime_dir() / "t" / team_id
 
 
+def peer_identity_file(team_id: str, name: str) -> Path:
+    """Return the identity file of a peer."""
+    return team_runtime_dir(team_id) / f"{name}.identity"
+
+
+def peer_dir(team_id: str, name: str) -> Path:
+    """Return the private directory of a peer, where the files that its agent is started with lie; not created.
+
+    Not below /tmp: gemini takes no settings from below a directory that others may write to.
+    """
+    return peers_dir(team_id) / name
+
+
+def peers_dir(team_id: str) -> Path:
+    """Return what holds the private directories of a team's peers."""
+    return team_state_dir(team_id) / "peers"
+
+
 def private_dir(path: Path) -> Path:
     """Create `path` (and parents) as a 0700 directory of ours and return it. Idempotent.
 

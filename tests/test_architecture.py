@@ -12,14 +12,15 @@ PACKAGE = Path(__file__).parent.parent / "intercom_mux"
 
 TIERS = (
     {"errors"},
-    {"paths", "__init__"},
+    {"paths", "config", "__init__"},
     {"wire"},
     {"broker", "client"},
     {"agents", "mux", "layout"},
-    {"team", "supervise"},
+    {"team"},
+    {"supervise"},
     {"bridges", "watch"},
     {"cli"},
-    {"_fastpath", "_entry", "__main__"},
+    {"_fastpath", "_hook", "_entry", "__main__"},
 )
 """A room may import its own tier and those before it; docs/ARCHITECTURE.md shows the same order."""
 
@@ -29,7 +30,11 @@ HOMES = {
     "libtmux": ("mux/tmux.py",),
     "yaml": ("layout/", "agents/"),
     "psutil": ("team/",),
-    "sqlite3": ("broker/journal.py", "broker/history.py"),
+    "mcp": ("bridges/mcp_server.py",),
+    "mcp_types": ("bridges/mcp_server.py",),
+    "anyio": ("bridges/mcp_server.py",),
+    "jsonschema": ("bridges/mcp_server.py",),
+    "sqlite3": ("broker/journal.py", "broker/retention.py", "broker/history.py"),
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))

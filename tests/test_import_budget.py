@@ -32,6 +32,9 @@ ALLOWED = {
 }
 """Beyond what the bare interpreter has loaded."""
 
+ALLOWED_TO_HOOKS = {"__future__", "_socket", "intercom_mux", "intercom_mux._entry", "intercom_mux._hook"}
+"""What a hook call may load when nothing waits; one that prints something may load `_json` besides."""
+
 HEAVY = {"yaml", "psutil", "libtmux", "rich", "asyncio", "sqlite3", "subprocess"}
 """What a command that does not need it must not pay for."""
 
@@ -77,6 +80,12 @@ def test_a_hot_verb_imports_nothing_else(call: list[str], pane: None) -> None:
         _imports("from intercom_mux._entry import main; main(['reply', 'x'])")
     loaded = _imports(f"from intercom_mux._entry import main; assert main({call!r}) == 0")
     assert loaded == ALLOWED
+
+
+def test_a_hook_call_imports_next_to_nothing(pane: None) -> None:
+    """An agent runs it at every tool: it loads one module of ours, and sockets."""
+    body = "from intercom_mux._entry import main; assert main(['hook', 'claude', 'Stop', '{}']) == 0"
+    assert _imports(body) == ALLOWED_TO_HOOKS
 
 
 def test_the_entry_alone_imports_nothing() -> None:

@@ -1,56 +1,58 @@
-"""Agent profiles: data that says how to start, detect and address one agent program. Pure but for reading the files.
+"""Agent profiles: data that says how to start, detect and address one agent program. Types only; docs/agents.md tells.
 
-A profile is one YAML file; its name is the file's stem. The bundled ones lie in `profiles/`; a user's file of the same
-name in `<config dir>/agents/` replaces the bundled one whole, so that a changed screen is mended without a release.
-How the files are checked is in `profile_file`; what their patterns mean, in `detect`.
+How the files are checked is in `profile_file`, where they are found in `find`, what becomes of them for one peer in
+`launch`; what their patterns mean, in `detect`.
 
 Rules that the data follows:
 
-* An agent is exec'd; role and first prompt are arguments, and only per-launch flags are used. Nothing is written to the
-  user's own configuration, and no trust or permission question is answered in advance: the one thing pre-allowed is
-  our own messaging verbs.
+* An agent is exec'd; role and first prompt are arguments, and only per-launch flags, variables and files of the team's
+  runtime directory are used. Nothing is written to the user's own configuration.
+* The one thing pre-allowed is our own messaging verbs and tools; a trust question is answered in advance only where the
+  layout says `trust: true`.
 * `agent: auto` considers only profiles marked `auto: true`, those whose idle and empty composer are told by positive,
   measured evidence.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from intercom_mux import paths
-from intercom_mux.errors import LayoutError
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-BUNDLED = Path(__file__).parent / "profiles"
-AUTO = "auto"
-AUTO_ORDER = ("claude", "codex", "pi", "gemini", "opencode", "aider")
-"""Order in which `agent: auto` looks for an installed program."""
-EMBEDDED = "demo"
-"""The profile that needs nothing installed."""
+ROUTES = ("native", "hook", "http", "queue", "paste", "inbox")
+"""Ways to a message's reader: a client of its own, hook calls, its HTTP server, its message queue, typing, asking it
+to read its inbox."""
 
-ROUTES = ("paste", "inbox")
 STATES = ("blocked", "starting", "tool", "thinking", "idle")
-PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-PLACEHOLDERS = ("python", "binary", "name", "role", "briefing", "prompt", "model", "cwd")
-OPTIONAL_PLACEHOLDERS = ("prompt", "model")
-"""Placeholders whose value may be absent; allowed only inside an optional group of argv."""
+HOOK_STATES = ("idle", "thinking", "tool", "blocked")
+DIALECTS = ("claude", "gemini", "codex")
+"""Programs whose hook answers we can write."""
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::(json|sh))?\}")
+"""`{name}`, or its value as a JSON string or as one word of a shell's command line."""
+
+LATE = ("port", "secret")
+"""Placeholders that the team daemon fills in when the peer starts."""
+OPTIONAL = ("prompt", "model", "supervisor", "supervisor_session", "scope")
+"""Placeholders whose value may be absent; what needs one is then left out."""
+PLACEHOLDERS = (
+    *("python", "cli", "binary", "name", "role", "briefing", "cwd", "team", "index", "session", "identity", "dir"),
+    *OPTIONAL,
+    *LATE,
+)
+CONDITIONS = ("mcp", "trust", *OPTIONAL)
+"""What `if:` may ask for: that the MCP SDK is installed, that the layout trusts the peer, that a value is there."""
+QUEUE_PLACEHOLDERS = ("binary", "thread", "message")
+"""Placeholders of `queue.argv`."""
+
 LINES = 30
 """How much of the end of a screen a pattern looks at, unless it says otherwise."""
 
-_BRIEFING = (
-    "You are {name}, the {role}, in a team of coding agents that talk through intercom-mux. A message from a teammate "
-    'starts with a line "[intercom] from NAME". Answer an ask by running: intercom-mux reply --to ID "your answer". '
-    'To ask a teammate: intercom-mux ask NAME "question". To see who is there: intercom-mux list.'
-)
+Channel = Literal["cli", "mcp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +115,110 @@ class PasteRules:
 
 
 @dataclass(frozen=True, slots=True)
+class HookEvent:
+    """What one hook event of the agent proves, and what may be given to the agent there.
+
+    Attributes:
+        state: The agent's state from here on, one of `HOOK_STATES`; None: the event does not tell.
+        what: The tool or the dialog: a key of the payload, or the words themselves when the payload has no such key.
+        when: Values that keys of the payload must have, None: the key must be absent; else the event is none of ours.
+        prompt: Key of the payload with the text that was submitted: proof of submission, by message id.
+        answer: Key of the payload with the turn's last message; the event ends the turn.
+        gives: How waiting messages go in: as "context" beside the event, or by a "block" that starts another round.
+    """
+
+    state: str | None = None
+    what: str | None = None
+    when: Mapping[str, str | None] = field(default_factory=dict)
+    prompt: str | None = None
+    answer: str | None = None
+    gives: Literal["context", "block"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookRules:
+    """The agent's hook calls: in whose dialect they are answered, and what each event means, by its name.
+
+    Unless `condition` holds (see `Words`) the agent cannot be handed messages by them; the route "hook" is left out.
+    """
+
+    output: str
+    events: Mapping[str, HookEvent]
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRules:
+    """A command that puts a message into the running agent's queue; `argv` takes `QUEUE_PLACEHOLDERS`."""
+
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRules:
+    """How the program tells its version: what to run, and a regex whose first group, or whole match, is the version."""
+
+    argv: tuple[str, ...] = ("{binary}", "--version")
+    pattern: re.Pattern[str] = re.compile(r"\d+\.\d+[\w.+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of a command line that go together: left out unless `condition` holds and every placeholder has a value."""
+
+    words: tuple[str, ...]
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A file, or an environment variable, made for one peer: text, or data that becomes JSON.
+
+    In the data a mapping `{if: CONDITION, then: VALUE}` stands for VALUE, or for nothing.
+    """
+
+    name: str
+    content: Any
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One agent program.
 
     Attributes:
+        path: The file it was read from; the last one, when one extends another.
         binaries: Candidates on PATH, first found wins; `$NAME` is that environment variable. Empty: none needed.
-        argv: Template; a nested tuple is an optional group, dropped when a value that it needs is absent.
-        route: "paste", or "inbox": nothing is ever typed, messages wait in the mailbox and the watcher is told.
+        routes: How messages reach it, best first.
+        reply: How it answers without a dialog: by our command line, or by our MCP tools.
+        reply_hint: Whether an ask says how to answer it; not a key of the file but the user's choice.
+        inbound: Which messages may start a turn by themselves (team/inbound.py); likewise.
+        env: Variables set for it; `unset` are removed.
+        files: Written into the peer's private directory at its start.
+        osc7501: Whether it writes its status to the terminal as OSC 7501.
         status: Highest priority first; blocked always stands above idle.
         ready: What makes the agent ready the first time; None: its first idle.
         ready_settle_ms: Wait after that before anything is typed.
         tool_timeout_s: Longest time one tool call of the agent may take; None: no limit of its own.
+        trust: What `trust: true` does for it, for people; None: nothing can be done per launch.
         quirks: What a maintainer must know, for people only.
     """
 
     name: str
     path: Path
     binaries: tuple[str, ...]
-    argv: tuple[str | tuple[str, ...], ...]
-    route: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    argv: tuple[Words, ...]
+    routes: tuple[str, ...]
+    reply: Channel = "cli"
+    reply_hint: bool = True
+    inbound: str = "always"
+    version: VersionRules = VersionRules()
+    env: tuple[Generated, ...] = ()
     unset: tuple[str, ...] = ()
+    files: tuple[Generated, ...] = ()
+    hooks: HookRules | None = None
+    osc7501: bool = False
+    queue: QueueRules | None = None
     status: tuple[StatusPattern, ...] = ()
     composer: ComposerRules | None = None
     paste: PasteRules = PasteRules()
@@ -143,12 +228,33 @@ class Profile:
     tool_timeout_s: float | None = None
     auto: bool = False
     install: str | None = None
+    trust: str | None = None
     quirks: tuple[str, ...] = ()
 
     def takes(self, placeholder: str) -> bool:
         """Return whether argv has a place for `placeholder`; a prompt without one must be delivered as a message."""
-        words = (word for part in self.argv for word in ((part,) if isinstance(part, str) else part))
-        return any(f"{{{placeholder}}}" in word for word in words)
+        return placeholder in self.placeholders()
+
+    def placeholders(self) -> Iterator[str]:
+        """Yield every placeholder of argv."""
+        for part in self.argv:
+            for word in part.words:
+                yield from (match[1] for match in PLACEHOLDER.finditer(word))
+
+    @property
+    def status_sources(self) -> tuple[str, ...]:
+        """How its status is told, best first: native, hooks, http, osc7501, title, command, screen."""
+        evidence = [pattern.evidence for pattern in self.status]
+        sources = {
+            "native": "native" in self.routes,
+            "hooks": self.hooks is not None,
+            "http": "http" in self.routes,
+            "osc7501": self.osc7501,
+            "title": any(one.title for one in evidence),
+            "command": any(one.command for one in evidence),
+            "screen": any(one.screen for one in evidence),
+        }
+        return tuple(name for name, is_there in sources.items() if is_there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,123 +264,3 @@ class Resolved:
     profile: Profile
     binary: str | None
     notice: str | None = None
-
-
-class Profiles(Mapping[str, "Profile"]):
-    """Profiles by name, each read when it is first asked for: a team needs few of them.
-
-    Asking for one raises LayoutError when its file is not valid; it names the file, `problems` lists every fault.
-    """
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = files
-        self._read: dict[str, Profile] = {}
-
-    def __getitem__(self, name: str) -> Profile:
-        if name not in self._read:
-            from intercom_mux.agents.profile_file import read_profile
-
-            self._read[name] = read_profile(self._files[name])
-        return self._read[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._files
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
-def load_profiles(extra_dirs: Iterable[Path] | None = None) -> Profiles:
-    """Find the bundled profiles and those of `extra_dirs`; later directories replace by name, missing ones are empty.
-
-    Args:
-        extra_dirs: None looks into the user's `<config dir>/agents`.
-    """
-    extra = [paths.config_dir() / "agents"] if extra_dirs is None else list(extra_dirs)
-    return Profiles({path.stem: path for place in (BUNDLED, *extra) for path in sorted(place.glob("*.yaml"))})
-
-
-def resolve(
-    agent: str,
-    which: Callable[[str], str | None] = shutil.which,
-    *,
-    profiles: Mapping[str, Profile] | None = None,
-    order: Sequence[str] = AUTO_ORDER,
-) -> Resolved:
-    """Find the profile called `agent` and its program; `auto` takes the first installed of `order`, else the demo.
-
-    Raises:
-        LayoutError: No such profile, or its program is not installed.
-    """
-    known = load_profiles() if profiles is None else profiles
-    if agent == AUTO:
-        return _resolve_auto(which, known, order)
-    profile = known.get(agent)
-    if profile is None:
-        import difflib
-
-        near = difflib.get_close_matches(agent, [AUTO, *known], n=1)
-        names = ", ".join(sorted(known))
-        raise LayoutError(
-            f"unknown agent {agent!r}; known: {AUTO}, {names}",
-            hint=f"did you mean {near[0]!r}?" if near else "describe it in a profile, or use command: instead",
-            code="E_AGENT_UNKNOWN",
-            agent=agent,
-        )
-    if not profile.binaries:
-        return Resolved(profile, None)
-    binary = _find(profile, which)
-    if binary is None:
-        raise LayoutError(
-            f"agent {agent!r} is not installed: no {' or '.join(profile.binaries)} on PATH",
-            hint=f"install it with: {profile.install}" if profile.install else f"install {profile.binaries[0]}",
-            code="E_AGENT_MISSING",
-            agent=agent,
-            binaries=list(profile.binaries),
-        )
-    return Resolved(profile, binary)
-
-
-def render_argv(
-    resolved: Resolved, *, name: str, role: str, cwd: Path, prompt: str | None = None, model: str | None = None
-) -> tuple[str, ...]:
-    """Return the command line to exec; optional groups without a value are left out."""
-    values = {
-        "python": sys.executable,
-        "binary": resolved.binary or "",
-        "name": name,
-        "role": role,
-        "briefing": _BRIEFING.format(name=name, role=role),
-        "prompt": prompt or "",
-        "model": model or "",
-        "cwd": str(cwd),
-    }
-    argv: list[str] = []
-    for part in resolved.profile.argv:
-        words = (part,) if isinstance(part, str) else part
-        if all(values[needed] for word in words for needed in PLACEHOLDER.findall(word)):
-            argv += [PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in words]
-    return tuple(argv)
-
-
-def _resolve_auto(which: Callable[[str], str | None], known: Mapping[str, Profile], order: Sequence[str]) -> Resolved:
-    looked_for: list[str] = []
-    for profile in (known[name] for name in order if name in known):
-        binary = _find(profile, which) if profile.auto else None
-        if binary is not None:
-            return Resolved(profile, binary)
-        looked_for += profile.binaries if profile.auto else ()
-    notice = f"no agent program found (looked for {', '.join(looked_for) or 'none'}); using the embedded demo agent"
-    return Resolved(known[EMBEDDED], None, notice)
-
-
-def _find(profile: Profile, which: Callable[[str], str | None]) -> str | None:
-    for candidate in profile.binaries:
-        program = os.environ.get(candidate[1:], "") if candidate.startswith("$") else candidate
-        found = which(program) if program else None
-        if found:
-            return found
-    return None

@@ -1,31 +1,42 @@
-"""Reading one profile file: strict, every fault reported at once. The only reader of YAML for `profile`."""
+"""From the raw data of a profile to a `Profile`: strict, every fault told at once with its line and column."""
 
 from __future__ import annotations
 
-import difflib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from intercom_mux.agents.profile import (
+    CONDITIONS,
+    DIALECTS,
+    HOOK_STATES,
     LINES,
-    OPTIONAL_PLACEHOLDERS,
+    OPTIONAL,
     PLACEHOLDER,
     PLACEHOLDERS,
+    QUEUE_PLACEHOLDERS,
     ROUTES,
     STATES,
     ComposerRules,
+    Generated,
+    HookEvent,
+    HookRules,
     PasteRules,
     Pattern,
     Profile,
+    QueueRules,
     StatusPattern,
+    VersionRules,
+    Words,
 )
-from intercom_mux.errors import LayoutError
+from intercom_mux.agents.profile_fields import Fields, kind_of
+from intercom_mux.agents.profile_tree import Tree, assemble
+from intercom_mux.layout.problems import Guess, Problems, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
+
+    from intercom_mux.agents.profile_tree import Layer
 
 _PRIORITY = {"blocked": 900, "starting": 700, "tool": 500, "thinking": 500, "idle": 100}
 """Priority of a status pattern that names none."""
@@ -33,57 +44,58 @@ _PRIORITY = {"blocked": 900, "starting": 700, "tool": 500, "thinking": 500, "idl
 _NAMED = ("blocked", "tool")
 """States that say what: by the key, or by a group `what` of a regex."""
 
-_LARGEST = 1_000_000
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def read_profile(path: Path) -> Profile:
-    """Read and check one profile.
+def read_profile(name: str, layers: Sequence[Layer]) -> Profile:
+    """Read and check the profile `name` of the strongest of `layers` (the last) that has it.
 
     Raises:
-        LayoutError: It cannot be read or is not valid; `problems` lists every fault.
+        LayoutError: It cannot be read or is not valid (`E_PROFILE`); `problems` lists every fault.
     """
-    problems: list[str] = []
-    fields = _Fields(_load(path), "", problems)
-    profile = _profile(path, fields)
-    fields.close()
-    problems += () if problems else _contradictions(profile)
-    if problems:
-        raise _invalid(path, problems)
+    source = next(layer[name] for layer in reversed(layers) if name in layer)
+    path = source if isinstance(source, Path) else source.mark("").path
+    problems = Problems(path)
+    profile = check_profile(name, layers, problems)
+    problems.raise_any(then="intercom-mux agents", code="E_PROFILE")
+    assert profile is not None  # noqa: S101 - without a problem there is a profile
     return profile
 
 
-def _load(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
-    except (OSError, UnicodeDecodeError) as error:
-        raise _invalid(path, [f"cannot be read: {error}"]) from error
-    except yaml.YAMLError as error:
-        raise _invalid(path, [" ".join(str(error).split())]) from error
+def check_profile(name: str, layers: Sequence[Layer], problems: Problems, prefix: str = "") -> Profile | None:
+    """Return the profile `name`, sound only if no problem was noted; `prefix` stands before its keys in messages."""
+    before = len(problems)
+    tree = assemble(name, layers, problems, prefix)
+    if tree is None:
+        return None
+    fields = Fields(tree.data, "", tree, problems, prefix)
+    profile = _profile(name, tree, fields)
+    fields.close()
+    if len(problems) == before:
+        for key, problem in _contradictions(profile):
+            fields.complain(key, problem)
+    return profile
 
 
-def _invalid(path: Path, problems: list[str]) -> LayoutError:
-    lines = "".join(f"\n  {problem}" for problem in problems)
-    return LayoutError(
-        f"agent profile {path} is not valid:{lines}",
-        hint=f"mend or remove {path}",
-        code="E_PROFILE",
-        path=str(path),
-        problems=problems,
-    )
-
-
-def _profile(path: Path, fields: _Fields) -> Profile:
+def _profile(name: str, tree: Tree, fields: Fields) -> Profile:
+    fields.take("extends", str)
     ready = fields.table("ready")
     ready_settle_ms = ready.number("settle_ms", 0) if ready else 0
     return Profile(
-        name=path.stem,
-        path=path,
+        name=name,
+        path=tree.mark("").path,
         binaries=fields.texts("binaries"),
-        argv=_argv(fields),
-        route=fields.choice("route", ROUTES),
+        argv=(*_argv(fields, "argv"), *_argv(fields, "args")),
+        routes=_routes(fields),
+        reply="mcp" if fields.choice("reply", ("cli", "mcp")) == "mcp" else "cli",
+        version=_version(fields),
         env=_env(fields),
         unset=fields.texts("unset"),
+        files=_files(fields),
+        hooks=_hooks(fields),
+        osc7501=fields.flag("osc7501"),
+        queue=_queue(fields),
         status=_status(fields),
         composer=_composer(fields),
         paste=_paste(fields),
@@ -93,79 +105,177 @@ def _profile(path: Path, fields: _Fields) -> Profile:
         tool_timeout_s=fields.number("tool_timeout_s", 0) or None,
         auto=fields.flag("auto"),
         install=fields.text("install"),
+        trust=fields.text("trust"),
         quirks=fields.texts("quirks"),
     )
 
 
-def _argv(fields: _Fields) -> tuple[str | tuple[str, ...], ...]:
-    parts: list[str | tuple[str, ...]] = []
-    for index, part in enumerate(fields.items("argv")):
-        is_group = isinstance(part, list)
-        words = part if is_group else [part]
-        if not words or not all(isinstance(word, str) for word in words):
-            fields.complain(f"argv[{index}]", "must be text or a list of texts")
+# -- how it is started -----------------------------------------------------------------------------------------------
+
+
+def _argv(fields: Fields, key: str) -> tuple[Words, ...]:
+    parts: list[Words] = []
+    for index, part in enumerate(fields.items(key)):
+        place = f"{key}[{index}]"
+        words: Any = part if isinstance(part, list) else [part]
+        condition = None
+        if isinstance(part, dict):
+            words, condition = part.get("words"), part.get("if")
+            _condition(fields, place, condition)
+            for name in part.keys() - {"if", "words"}:
+                fields.complain(f"{place}.{name}", "unknown key", Guess(name, ("if", "words"), "known here:"))
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            fields.complain(place, "must be text, a list of texts, or {if: …, words: […]}")
             continue
-        for name in (name for word in words for name in PLACEHOLDER.findall(word)):
-            if name not in PLACEHOLDERS:
-                fields.complain(f"argv[{index}]", f"unknown placeholder {{{name}}}{_near(name, PLACEHOLDERS)}")
-            elif name in OPTIONAL_PLACEHOLDERS and not is_group:
-                fields.complain(f"argv[{index}]", f"{{{name}}} may be absent: put it in a group of its own, as a list")
-        parts.append(tuple(words) if is_group else words[0])
+        for word in words:
+            absent = _placeholders(fields, place, word)
+            if absent and isinstance(part, str):
+                fields.complain(place, f"{{{absent[0]}}} may be absent: put it in a group of its own, as a list")
+        parts.append(Words(tuple(words), condition))
     return tuple(parts)
 
 
-def _env(fields: _Fields) -> dict[str, str]:
-    raw = fields.take("env", dict) or {}
-    if not all(isinstance(key, str) and isinstance(value, str) for key, value in raw.items()):
-        fields.complain("env", "names and values must be text; quote numbers and booleans")
-        return {}
-    return dict(raw)
+def _placeholders(fields: Fields, key: str, text: str, known: tuple[str, ...] = PLACEHOLDERS) -> list[str]:
+    """Note what `text` refers to in vain; return what it refers to that may be absent."""
+    names = [match[1] for match in PLACEHOLDER.finditer(text)]
+    for name in names:
+        if name not in known:
+            fields.complain(key, f"unknown placeholder {{{name}}}", Guess(name, known, "there is"))
+    return [name for name in names if name in OPTIONAL]
 
 
-def _status(fields: _Fields) -> tuple[StatusPattern, ...]:
-    patterns = []
-    for entry in fields.tables("status"):
-        state = entry.choice("state", STATES)
-        what = entry.text("what")
-        priority = entry.number("priority", _PRIORITY[state])
-        evidence = _pattern(entry)
-        names_something = what is not None or any("what" in regex.groupindex for regex in _regexes(evidence))
-        if names_something is not (state in _NAMED):
-            entry.complain("what", "is needed" if state in _NAMED else f"means nothing for {state}")
-        patterns.append(StatusPattern(state, evidence, what, priority))
-    return tuple(sorted(patterns, key=lambda pattern: -pattern.priority))
+def _condition(fields: Fields, key: str, condition: Any) -> None:
+    if not isinstance(condition, str) or condition not in CONDITIONS:
+        word = condition if isinstance(condition, str) else ""
+        fields.complain(key, f"if: must be one of {', '.join(CONDITIONS)}", Guess(word, CONDITIONS))
 
 
-def _regexes(pattern: Pattern) -> Iterator[re.Pattern[str]]:
-    yield from (one for one in (pattern.title, pattern.command, *pattern.screen) if one is not None)
+def _env(fields: Fields) -> tuple[Generated, ...]:
+    variables = []
+    for name, value in fields.mapping("env"):
+        if not _VARIABLE.fullmatch(name):
+            fields.complain(f"env.{name}", "a variable is named with letters, digits and underscore")
+        variables.append(_generated(fields, "env", name, value))
+    return tuple(one for one in variables if one is not None)
 
 
-def _pattern(fields: _Fields) -> Pattern:
-    pattern = Pattern(
-        title=fields.regex("title"),
-        command=fields.regex("command"),
-        screen=fields.regexes("screen"),
-        lines=fields.number("lines", LINES),
-    )
-    if pattern.title is None and pattern.command is None and not pattern.screen:
-        fields.complain("", "needs title, command or screen")
-    fields.close()
-    return pattern
+def _files(fields: Fields) -> tuple[Generated, ...]:
+    files = []
+    for name, value in fields.mapping("files"):
+        if not _PLAIN_NAME.fullmatch(name):
+            fields.complain(f"files.{name}", "a file is named without a directory, a letter or digit first")
+        files.append(_generated(fields, "files", name, value))
+    return tuple(one for one in files if one is not None)
 
 
-def _composer(fields: _Fields) -> ComposerRules | None:
-    table = fields.table("composer")
-    if table is None:
+def _generated(fields: Fields, key: str, name: str, value: Any) -> Generated | None:
+    """Return what `value` makes: a text, `{text: …}` or `{json: …}`, the latter two with an `if:`."""
+    place = f"{key}.{name}"
+    if isinstance(value, str):
+        _placeholders(fields, place, value)
+        return Generated(name, value)
+    if not isinstance(value, dict) or len(value.keys() & {"text", "json"}) != 1:
+        quoting = "; quote it" if isinstance(value, (bool, int)) else ""
+        fields.complain(place, f"must be text, {{text: …}} or {{json: …}}, not {kind_of(value)}{quoting}")
         return None
-    pattern = table.regex("pattern")
-    rules = ComposerRules(pattern or re.compile("(?P<draft>)"), table.regexes("placeholders"))
-    if pattern is None or "draft" not in pattern.groupindex:
-        table.complain("pattern", "must be a regex with a group named draft")
+    for other in value.keys() - {"text", "json", "if"}:
+        fields.complain(f"{place}.{other}", "unknown key", Guess(other, ("text", "json", "if"), "known here:"))
+    if "if" in value:
+        _condition(fields, place, value["if"])
+    content = value.get("text", value.get("json"))
+    if "text" in value and not isinstance(content, str):
+        fields.complain(f"{place}.text", f"must be text, not {kind_of(content)}")
+    _check_json(fields, f"{place}.{'text' if 'text' in value else 'json'}", content)
+    return Generated(name, content, value.get("if"))
+
+
+def _check_json(fields: Fields, key: str, value: Any) -> None:
+    if isinstance(value, str):
+        _placeholders(fields, key, value)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_json(fields, f"{key}[{index}]", item)
+    elif isinstance(value, dict):
+        if "if" in value:
+            _condition(fields, key, value["if"])
+            if set(value) != {"if", "then"}:
+                fields.complain(key, "a choice is written {if: …, then: …}")
+        for name, item in value.items():
+            _check_json(fields, f"{key}.{name}", item)
+
+
+def _version(fields: Fields) -> VersionRules:
+    table = fields.table("version")
+    default = VersionRules()
+    if table is None:
+        return default
+    argv = table.texts("argv") or default.argv
+    for word in argv:
+        _placeholders(table, "argv", word, ("binary", "python"))
+    rules = VersionRules(argv, table.regex("pattern") or default.pattern)
     table.close()
     return rules
 
 
-def _paste(fields: _Fields) -> PasteRules:
+# -- how messages reach it -------------------------------------------------------------------------------------------
+
+
+def _routes(fields: Fields) -> tuple[str, ...]:
+    routes = fields.choices("routes", ROUTES)
+    if "routes" not in fields:
+        fields.complain("routes", f"is missing: name one or several of {', '.join(ROUTES)}")
+    return routes
+
+
+def _hooks(fields: Fields) -> HookRules | None:
+    table = fields.table("hooks")
+    if table is None:
+        return None
+    output = table.choice("output", DIALECTS)
+    if output is None:
+        table.complain("output", f"is needed: one of {', '.join(DIALECTS)}")
+    condition = table.text("if")
+    if condition is not None:
+        _condition(table, "if", condition)
+    events = {name: _hook_event(event) for name, event in table.named_tables("events")}
+    table.close()
+    return HookRules(output or DIALECTS[0], events, condition)
+
+
+def _hook_event(fields: Fields) -> HookEvent:
+    when = dict(fields.mapping("when"))
+    if not all(value is None or isinstance(value, str) for value in when.values()):
+        fields.complain("when", "must be a mapping of keys of the payload to texts, or to nothing: ~")
+        when = {}
+    gives = fields.choice("gives", ("context", "block"))
+    event = HookEvent(
+        state=fields.choice("state", HOOK_STATES),
+        what=fields.text("what"),
+        when=when,
+        prompt=fields.text("prompt"),
+        answer=fields.text("answer"),
+        gives="context" if gives == "context" else "block" if gives == "block" else None,
+    )
+    if (event.what is not None) is not (event.state in _NAMED):
+        fields.complain("what", "is needed" if event.state in _NAMED else f"means nothing for {event.state}")
+    fields.close()
+    return event
+
+
+def _queue(fields: Fields) -> QueueRules | None:
+    table = fields.table("queue")
+    if table is None:
+        return None
+    argv = table.texts("argv")
+    for word in argv:
+        _placeholders(table, "argv", word, QUEUE_PLACEHOLDERS)
+    if not any("{message}" in word for word in argv):
+        table.complain("argv", "must have a place for {message}")
+    table.close()
+    return QueueRules(argv)
+
+
+def _paste(fields: Fields) -> PasteRules:
     table = fields.table("paste")
     default = PasteRules()
     if table is None:
@@ -184,117 +294,90 @@ def _paste(fields: _Fields) -> PasteRules:
     return rules
 
 
-def _contradictions(profile: Profile) -> Iterator[str]:
-    """Yield what is wrong between fields that are each right."""
+# -- how its status is told ------------------------------------------------------------------------------------------
+
+
+def _status(fields: Fields) -> tuple[StatusPattern, ...]:
+    patterns = []
+    for entry in fields.tables("status"):
+        state = entry.choice("state", STATES)
+        what = entry.text("what")
+        priority = entry.number("priority", _PRIORITY[state or "idle"])
+        evidence = _pattern(entry)
+        names_something = what is not None or any("what" in regex.groupindex for regex in _regexes(evidence))
+        if state is None:
+            if "state" not in entry:
+                entry.complain("state", f"is needed: one of {', '.join(STATES)}")
+            continue
+        if names_something is not (state in _NAMED):
+            entry.complain("what", "is needed" if state in _NAMED else f"means nothing for {state}")
+        patterns.append(StatusPattern(state, evidence, what, priority))
+    return tuple(sorted(patterns, key=lambda pattern: -pattern.priority))
+
+
+def _regexes(pattern: Pattern) -> Iterator[re.Pattern[str]]:
+    yield from (one for one in (pattern.title, pattern.command, *pattern.screen) if one is not None)
+
+
+def _pattern(fields: Fields) -> Pattern:
+    pattern = Pattern(
+        title=fields.regex("title"),
+        command=fields.regex("command"),
+        screen=fields.regexes("screen"),
+        lines=fields.number("lines", LINES),
+    )
+    if not any(key in fields for key in ("title", "command", "screen")):
+        fields.complain("", "needs title, command or screen")
+    fields.close()
+    return pattern
+
+
+def _composer(fields: Fields) -> ComposerRules | None:
+    table = fields.table("composer")
+    if table is None:
+        return None
+    pattern = table.regex("pattern")
+    rules = ComposerRules(pattern or re.compile("(?P<draft>)"), table.regexes("placeholders"))
+    if pattern is None or "draft" not in pattern.groupindex:
+        table.complain("pattern", "must be a regex with a group named draft")
+    table.close()
+    return rules
+
+
+# -- what does not fit together --------------------------------------------------------------------------------------
+
+
+def _contradictions(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong between fields that are each right, with the key to point at."""
     idle = [pattern.priority for pattern in profile.status if pattern.state == "idle"]
     blocked = [pattern.priority for pattern in profile.status if pattern.state == "blocked"]
     if idle and blocked and max(idle) >= min(blocked):
-        yield "status: a blocked pattern must have a higher priority than every idle one"
-    if profile.route == "paste" and (not idle or profile.composer is None):
-        yield "route: paste needs an idle status pattern and a composer, or nothing could ever be typed"
+        yield "status", "a blocked pattern must have a higher priority than every idle one"
     if profile.binaries and not profile.takes("binary"):
-        yield "argv: binaries are listed but {binary} is not used"
+        yield "argv", "binaries are listed but {binary} is not used"
     if profile.takes("binary") and not profile.binaries:
-        yield "argv: uses {binary} but lists no binaries"
+        yield "argv", "uses {binary} but lists no binaries"
+    if profile.takes("secret"):
+        yield "argv", "{secret} would stand in the process list; put it into env or files"
+    for route, (is_possible, need) in _needs(profile).items():
+        if route in profile.routes and not is_possible:
+            yield "routes", f"{route} needs {need}"
+    if "inbox" in profile.routes[:-1]:
+        yield "routes", f"nothing can come after inbox, which takes every message: {quoted(profile.routes[-1])}"
 
 
-def _near(word: str, known: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-class _Fields:
-    """One mapping of the file, read key by key; faults are collected, never raised.
-
-    `close` reports the keys that nobody asked for, so it comes last.
-    """
-
-    def __init__(self, raw: Any, where: str, problems: list[str]) -> None:
-        self._where = where
-        self._problems = problems
-        self._asked: list[str] = []
-        self._raw: dict[Any, Any] = raw if isinstance(raw, dict) else {}
-        if not isinstance(raw, dict):
-            self.complain("", "must be a mapping")
-
-    def complain(self, key: str, problem: str) -> None:
-        place = ".".join(part for part in (self._where, key) if part)
-        self._problems.append(f"{place}: {problem}" if place else problem)
-
-    def close(self) -> None:
-        for key in self._raw:
-            if key not in self._asked:
-                self.complain(str(key), f"unknown key{_near(str(key), self._asked)}")
-
-    def take(self, key: str, kind: type | tuple[type, ...]) -> Any:
-        """Return the value if it is of `kind`, else None; a bool is not a number."""
-        self._asked.append(key)
-        value = self._raw.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-            self.complain(key, f"must be {names}, not {type(value).__name__}")
-            return None
-        return value
-
-    def text(self, key: str) -> str | None:
-        value: str | None = self.take(key, str)
-        return value
-
-    def flag(self, key: str) -> bool:
-        return bool(self.take(key, bool))
-
-    def number(self, key: str, default: int) -> int:
-        value = self.take(key, int)
-        if value is None:
-            return default
-        if not 0 <= value <= _LARGEST:
-            self.complain(key, f"must be between 0 and {_LARGEST}")
-        return int(value)
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(key)
-        if value in allowed:
-            return value
-        if value is not None or self._raw.get(key) is None:
-            self.complain(key, f"must be one of {', '.join(allowed)}{_near(value or '', allowed)}")
-        return allowed[0]
-
-    def items(self, key: str) -> list[Any]:
-        return self.take(key, list) or []
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Accept one text or a list of texts."""
-        value = self.take(key, (list, str)) or []
-        values = [value] if isinstance(value, str) else value
-        if not all(isinstance(one, str) for one in values):
-            self.complain(key, "must be text")
-            return ()
-        return tuple(values)
-
-    def regex(self, key: str) -> re.Pattern[str] | None:
-        value = self.text(key)
-        return None if value is None else self._compile(key, value)
-
-    def regexes(self, key: str) -> tuple[re.Pattern[str], ...]:
-        compiled = (self._compile(key, value) for value in self.texts(key))
-        return tuple(pattern for pattern in compiled if pattern is not None)
-
-    def table(self, key: str) -> _Fields | None:
-        value = self.take(key, dict)
-        return None if value is None else _Fields(value, self._path(key), self._problems)
-
-    def tables(self, key: str) -> Iterator[_Fields]:
-        for index, value in enumerate(self.items(key)):
-            yield _Fields(value, self._path(f"{key}[{index}]"), self._problems)
-
-    def _path(self, key: str) -> str:
-        return f"{self._where}.{key}" if self._where else key
-
-    def _compile(self, key: str, value: str) -> re.Pattern[str] | None:
-        try:
-            return re.compile(value, re.MULTILINE)
-        except re.error as error:
-            self.complain(key, f"is not a regex: {error}")
-            return None
+def _needs(profile: Profile) -> dict[str, tuple[bool, str]]:
+    """Return what each route cannot be without: whether the profile has it, and its name."""
+    events = profile.hooks.events.values() if profile.hooks else ()
+    in_env = {name for one in profile.env for name in PLACEHOLDER.findall(str(one.content))}
+    is_idle_known = any(pattern.state == "idle" for pattern in profile.status)
+    return {
+        "native": (any(name == "session" for name, _ in in_env), "{session} in env, so that its client takes that id"),
+        "hook": (any(event.gives for event in events), "hooks with an event that gives messages"),
+        "http": (profile.takes("port"), "{port} in argv"),
+        "queue": (profile.queue is not None, "queue"),
+        "paste": (
+            is_idle_known and profile.composer is not None,
+            "an idle status pattern and a composer, or nothing could ever be typed",
+        ),
+    }

@@ -109,7 +109,8 @@ class _Question:
         ((address, name),) = self._addresses.items()
         ask_id = self._message_id or new_id()
         try:
-            with _waiting(name) as spinner:
+            with waiting(name) as spinner:
+                self._client.on_note = spinner.note
                 answer = self._client.ask(
                     address,
                     self._body,
@@ -120,19 +121,22 @@ class _Question:
                     message_id=ask_id,
                 )
         except KeyboardInterrupt:
-            text.note(text.left_open(ask_id))
+            text.note("the ask is withdrawn" if self._client.is_foreign else text.left_open(ask_id))
             raise
         if self._as_json:
-            print_json(_reply_facts(answer))
+            print_json(reply_facts(answer))
         else:
             text.emit(text.reply(answer.text, answer.attachments))
+            if answer.is_auto:
+                text.note(text.AUTO_REPLY)
         self._client.acknowledge(answer)
 
     def ask_all(self) -> None:
         """Print each reply under its name as it comes, or one array at the end."""
         outcomes: list[Json] = []
         errors: list[Any] = []
-        with _waiting(", ".join(self._addresses.values())) as spinner:
+        with waiting(", ".join(self._addresses.values())) as spinner:
+            self._client.on_note = spinner.note
             replies = self._client.ask_many(
                 list(self._addresses),
                 self._body,
@@ -153,7 +157,7 @@ class _Question:
     def _tell(self, name: str, outcome: Any, outcomes: list[Json]) -> None:
         is_error = isinstance(outcome, Exception)
         if self._as_json:
-            outcomes.append({"target": name, **(outcome.to_json() if is_error else _reply_facts(outcome))})
+            outcomes.append({"target": name, **(outcome.to_json() if is_error else reply_facts(outcome))})
         elif is_error:
             text.note(text.problem(f"{name}: {outcome.message}", outcome.hint))
         else:
@@ -198,13 +202,15 @@ class _Question:
             text.emit(text.table([(text.short(row["ask_id"]), row["target"]) for row in tickets]))
 
 
-def _reply_facts(answer: Reply) -> Json:
+def reply_facts(answer: Reply) -> Json:
+    """Return a reply as `--json` shows it."""
     return {
         "from": answer.sender,
         "text": answer.text,
         "attachments": answer.attachments,
         "ask_id": answer.ask_id,
         "message_id": answer.message_id,
+        "is_auto": answer.is_auto,
     }
 
 
@@ -222,11 +228,13 @@ def result(ask_id: str, team: str | None, as_json: bool) -> None:
     with connected(team) as client:
         standing = client.result(ask_id)
         if standing["reply"] is None:
-            facts = {key: standing[key] for key in ("state", "id", "to", "left_s") if key in standing}
+            facts = {key: standing[key] for key in ("state", "id", "to", "left_s", "turn") if key in standing}
             shown = text.short(standing["id"])
             if standing["state"] == "open":
                 whom = f" to {standing['to']}" if "to" in standing else ""
                 left = f", {text.span(standing['left_s'])} left" if "left_s" in standing else ""
+                if turn := standing.get("turn"):
+                    text.note(text.turn_note(turn["kind"], turn["text"]))
                 raise AskTicket(f"ask {shown}{whom} is still open{left}", code="E_ASK_OPEN", **facts)
             raise DeliveryError(f"ask {shown} ended without a reply: {standing['state']}", code="E_ASK_ENDED", **facts)
         if as_json:
@@ -239,10 +247,20 @@ def result(ask_id: str, team: str | None, as_json: bool) -> None:
 
 
 class _Silence:
-    """What shows nothing, in a pipe."""
+    """What shows only why a question waits, once for every change, in a pipe."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
 
     def take(self, receipt: Json) -> None:
-        pass
+        why = text.held(receipt)
+        if why and self._told.get(receipt["messageId"]) != why:
+            self._told[receipt["messageId"]] = why
+            text.note(why)
+
+    def note(self, turn: Json) -> None:
+        with self.paused():
+            text.note(text.turn_note(turn["kind"], turn["text"]))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -253,6 +271,7 @@ class _Spinner(_Silence):
     """A line on stderr: who is asked, for how long, and the last receipt."""
 
     def __init__(self, progress: Any, whom: str) -> None:
+        super().__init__()
         self._progress = progress
         self._task = progress.add_task("delivered", total=None, whom=whom)
 
@@ -271,7 +290,7 @@ class _Spinner(_Silence):
 
 
 @contextmanager
-def _waiting(whom: str) -> Iterator[_Silence]:
+def waiting(whom: str) -> Iterator[_Silence]:
     """Show on a terminal's stderr that a reply is awaited; nothing of it stays."""
     if not sys.stderr.isatty():
         yield _Silence()

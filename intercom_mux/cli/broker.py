@@ -87,18 +87,25 @@ def stop(as_json: bool) -> None:
 @broker.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Say whether the broker runs, where, and what it holds; starts nothing."""
+    """Say whether the broker runs, where, and what it holds; starts nothing.
+
+    In JSON `places` are further sockets: `path`, `state` (ours, foreign, none), `pid`; `shell` is where commands
+    outside panes go: `socket`, `broker` (intercom-mux, stock, or null when none answers there).
+    """
     facts = _facts()
     if as_json:
         print_json(facts)
         return
-    places = facts.pop("places")
+    places, shell = facts.pop("places"), facts.pop("shell")
     if facts["running"]:
         text.emit(text.table([(key.replace("_", " "), _shown(value)) for key, value in facts.items()]))
     else:
         text.emit("no broker is running; any command that needs one starts it")
     for place in places:
         text.emit(f"{place['path']}: {_holder(place)}")
+    if shell["broker"] != "intercom-mux":
+        kind = "which is not of ours" if shell["broker"] else "but none answers there"
+        text.emit(f"commands of a shell talk to the broker at {shell['socket']}, {kind}")
 
 
 @broker.command()
@@ -140,11 +147,23 @@ def _facts() -> Json:
 
     info = running()
     if info is None:
-        return {"running": False, "socket": str(paths.broker_socket()), "places": places.survey(None)}
+        found = places.survey(None)
+        return {"running": False, "socket": str(paths.broker_socket()), "places": found, "shell": _shell()}
     with Client.connect(of_shell()) as client:
         counts = client.request("status")
     found = places.survey(info["pid"])
-    return {"running": True, "socket": info["socket"], **counts, "places": found}
+    return {"running": True, "socket": info["socket"], **counts, "places": found, "shell": _shell()}
+
+
+def _shell() -> Json:
+    from intercom_mux.client import address
+    from intercom_mux.errors import BrokerError
+
+    try:
+        broker = address.chosen()
+    except BrokerError as error:
+        return {"socket": error.fields["path"], "broker": None}
+    return {"socket": str(broker.path), "broker": "stock" if broker.is_foreign else "intercom-mux"}
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,50 @@ from intercom_mux.cli import text
 from intercom_mux.cli.complete import team_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from intercom_mux.client.address import Broker
     from intercom_mux.client.blocking import Client
     from intercom_mux.client.identity import Identity
+    from intercom_mux.client.watch import Watcher
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
 
-team_option = click.option(
+
+def _use_socket(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Let this call talk to the broker at a path, as the environment variable would.
+
+    Raises:
+        click.UsageError: In a pane, which belongs to its team's broker.
+    """
+    if value is None:
+        return
+    from intercom_mux import paths
+    from intercom_mux.client import address
+
+    if os.environ.get(paths.IDENTITY_VARIABLE):
+        raise click.UsageError("--socket: a pane talks to the broker of its team")
+    os.environ[address.VARIABLE] = value
+
+
+_team = click.option(
     "--team", metavar="NAME", shell_complete=team_names, help="Act in this team; in a pane its own team is fixed."
 )
+socket_option = click.option(
+    "--socket",
+    metavar="PATH",
+    expose_value=False,
+    callback=_use_socket,
+    help="Talk to the broker at this socket or broker.port.json; INTERCOM_MUX_SOCKET does the same.",
+)
+
+
+def team_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say in which team, and through which broker."""
+    return _team(socket_option(command))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -33,19 +67,40 @@ def identity(team: str | None) -> Identity:
 
     Raises:
         TeamError: A team was named that does not run, or, in a pane, that is not the pane's own.
-        BrokerError: The pane's team is gone.
+        BrokerError: The pane's team is gone, or no broker answers at the address that was named.
     """
+    from dataclasses import replace
+
+    from intercom_mux.client import address
     from intercom_mux.client import identity as identities
 
     pane = identities.of_pane()
-    if pane is None:
-        state = _team_of_shell(team)
-        if state is None:
-            return identities.of_shell()
-        return identities.of_shell(state.id, state.id if state.isolated else "")
+    if pane is not None:
+        if team is not None:
+            _check_own_team(pane, team)
+        return pane
+    broker = address.chosen()
+    me = _at_foreign(broker, team) if broker.is_foreign else _at_ours(team)
+    return replace(me, socket=broker.path, is_foreign=broker.is_foreign, is_explicit=broker.is_explicit)
+
+
+def _at_ours(team: str | None) -> Identity:
+    from intercom_mux.client import identity as identities
+
+    state = _team_of_shell(team)
+    if state is None:
+        return identities.of_shell()
+    return identities.of_shell(state.id, state.id if state.isolated else "")
+
+
+def _at_foreign(broker: Broker, team: str | None) -> Identity:
+    """Return this terminal where there are no teams, in the scope that pi sessions started from here have."""
+    from intercom_mux.client import failures
+    from intercom_mux.client import identity as identities
+
     if team is not None:
-        _check_own_team(pane, team)
-    return pane
+        raise failures.needs_our_broker("--team", broker.path)
+    return identities.of_shell(scope=os.environ.get("PI_INTERCOM_SCOPE_ID", "").strip())
 
 
 def _team_of_shell(named: str | None) -> TeamState | None:
@@ -81,11 +136,10 @@ def connected(team: str | None, *, notes_waiting: bool = True) -> Iterator[Clien
     Raises:
         BrokerError: No broker can be reached, or it was lost before it answered.
     """
-    from intercom_mux.client.blocking import Client
     from intercom_mux.errors import BrokerError
 
     try:
-        with Client.connect(identity(team)) as client:
+        with connect(identity(team)) as client:
             yield client
     except (ConnectionError, TimeoutError) as error:
         raise BrokerError(
@@ -95,6 +149,63 @@ def connected(team: str | None, *, notes_waiting: bool = True) -> Iterator[Clien
         ) from error
     if notes_waiting and client.identity.is_shell:
         text.note_waiting(client.waiting)
+
+
+@contextmanager
+def watching(team: str | None, what: str) -> Iterator[Watcher]:
+    """Yield a client that can wait for events; `what` is the command that needs it.
+
+    Raises:
+        BrokerError: No broker can be reached, or it is not ours (`E_STOCK_BROKER`).
+    """
+    from intercom_mux.client import failures
+    from intercom_mux.client.watch import Watcher
+
+    me = identity(team)
+    if me.is_foreign:
+        raise failures.needs_our_broker(what, me.socket)
+    with Watcher.connect(me) as client:
+        yield client
+
+
+def connect(me: Identity) -> Client:
+    """Return a registered client for whichever broker `me` is at; raises as `Client.connect`."""
+    if not me.is_foreign:
+        from intercom_mux.client.blocking import Client
+
+        return Client.connect(me)
+    from intercom_mux.client.stock import StockClient
+
+    _leave_on_signals()
+    return StockClient.connect(me, on_letter=lambda row: text.note(text.letter(row)))
+
+
+def refuse_without_journal(what: str) -> None:
+    """Return unless this shell is at a broker that is not ours and has no journal to look into instead.
+
+    Raises:
+        BrokerError: `E_STOCK_BROKER`; also if that broker was named, as the journal is not about it.
+    """
+    from intercom_mux import paths
+    from intercom_mux.client import address, failures
+
+    if os.environ.get(paths.IDENTITY_VARIABLE):
+        return
+    broker = address.chosen()
+    if broker.is_foreign and (broker.is_explicit or not paths.journal_file().exists()):
+        raise failures.needs_our_broker(what, broker.path)
+
+
+def _leave_on_signals() -> None:
+    """Let a terminated command take its asks back, which a stock broker would otherwise hold for minutes."""
+    import signal
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, leave)
 
 
 def peers_of_team(client: Client, role: str | None) -> list[Json]:

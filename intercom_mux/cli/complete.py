@@ -73,14 +73,13 @@ def _quietly(incomplete: str, names: Callable[[], Iterable[Any]]) -> list[str]:
 
 def _sessions() -> list[dict[str, Any]]:
     """Return the connected sessions; none when no broker runs, which is never started here."""
-    from intercom_mux.broker.lifecycle import probe
-    from intercom_mux.cli.caller import identity
-    from intercom_mux.client.blocking import Client
+    from intercom_mux.cli.caller import connect, identity
+    from intercom_mux.client.address import health
 
     me = identity(None)
-    if probe(me.socket, PROBE_TIMEOUT_S) is None:
+    if health(me.socket, PROBE_TIMEOUT_S) is None:
         return []
-    with Client.connect(me) as client:
+    with connect(me) as client:
         return client.sessions()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.caller import json_option, print_json
+from intercom_mux.cli.caller import json_option, print_json, refuse_without_journal
 from intercom_mux.cli.complete import peer_names
 
 Json = dict[str, Any]
@@ -44,6 +44,7 @@ def history(
         raise click.UsageError("--days and --mb go with --prune")
     if is_pruning and (peer or since or ask_id):
         raise click.UsageError("--prune goes only with --days and --mb")
+    refuse_without_journal("history")
     if is_pruning:
         removed = journal.prune(days=days, mb=mb)
         told = f"{text.plural(removed, 'message is', 'messages are')} removed"

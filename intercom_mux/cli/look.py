@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.caller import connected, json_option, print_json, team_option
+from intercom_mux.cli.caller import connected, json_option, print_json, socket_option, team_option
 from intercom_mux.cli.complete import peer_names
 
 Json = dict[str, Any]
@@ -19,26 +20,46 @@ Json = dict[str, Any]
 @team_option
 @json_option
 def list_(only_here: bool, team: str | None, as_json: bool) -> None:
-    """List the connected sessions, yourself included, and the tasks in progress."""
+    """List the connected sessions, yourself included, who waits for whose answer, and the tasks in progress.
+
+    In JSON sessions only: id, name, role, team, team_id, kind (peer, shell, agent), status, status_since (Unix
+    milliseconds), cwd, model, pid, self, waiting (messages), waits_for and asked_by (with, id, age_s). What a broker
+    does not know is null; a stock one knows no roles and teams, and calls all agents.
+    """
     with connected(team) as client:
         sessions = client.sessions()
-        tasks = [] if as_json or only_here else client.tasks()
+        standing = {"asks": [], "mail": {}} if client.is_foreign else client.request("waits")
+        tasks = [] if as_json or only_here or client.is_foreign else client.tasks()
     if only_here:
         here = os.path.realpath(os.curdir)
         sessions = [row for row in sessions if os.path.realpath(row["cwd"]) == here]
     if as_json:
-        print_json(sessions)
+        print_json([{**row, **_standing_of(row["id"], standing)} for row in sessions])
         return
-    rows = [("NAME", "ROLE", "TEAM", "STATUS", "MODEL", "CWD"), *map(_session_cells, sessions)]
+    rows = [("NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"), *map(_session_cells, sessions)]
     lines = [text.table(rows, columns=text.width())]
+    if standing["asks"] and not only_here:
+        waits = [(row["from"], "waits for", *text.wait_cells(row)) for row in standing["asks"]]
+        lines += ["", text.table(waits, columns=text.width())]
     if tasks:
         lines += ["", text.table(map(text.task_cells, tasks), columns=text.width())]
     text.emit("\n".join(lines))
 
 
+def _standing_of(session_id: str, standing: Json) -> Json:
+    def asks(mine: str, other: str) -> list[Json]:
+        rows = [row for row in standing["asks"] if row[f"{mine}_id"] == session_id]
+        return [{"with": row[other], "id": row["id"], "age_s": row["age_s"]} for row in rows]
+
+    waiting = standing["mail"].get(session_id, 0)
+    return {"waiting": waiting, "waits_for": asks("from", "to"), "asked_by": asks("to", "from")}
+
+
 def _session_cells(row: Json) -> tuple[str, ...]:
     name = (row["name"] or text.short(row["id"])) + (" (you)" if row["self"] else "")
-    facts = (row["role"], row["team"], row["status"], row["model"])
+    since = row["status_since"]
+    age = text.span(max(0, time.time() - since / 1000)) if since else None
+    facts = (row["role"], row["team"], row["status"], age, row["model"])
     return (name, *(fact or "-" for fact in facts), _short_path(row["cwd"]))
 
 
@@ -51,7 +72,10 @@ def _short_path(path: str) -> str:
 @team_option
 @json_option
 def pending(team: str | None, as_json: bool) -> None:
-    """Show the asks that wait for your reply, and your own that are open."""
+    """Show the asks that wait for your reply, and your own that are open.
+
+    In JSON `to_me` and `from_me`: id, with, text, age_s, left_s, is_blocking, is_active, state.
+    """
     with connected(team) as client:
         value = client.request("pending")
         if as_json:
@@ -88,6 +112,7 @@ def inbox(words: tuple[str, ...], peek: bool, team: str | None, as_json: bool) -
 
 @click.command()
 @click.argument("new", metavar="[NEW]", required=False)
+@socket_option
 @json_option
 def name(new: str | None, as_json: bool) -> None:
     """Show the name you have among the sessions, or take a new one."""

@@ -8,14 +8,30 @@ from __future__ import annotations
 import click
 
 from intercom_mux import __version__
-from intercom_mux.cli import ask, broker, complete, history, layouts, look, talk, teams, text
+from intercom_mux.cli import (
+    agents,
+    ask,
+    bridges,
+    broker,
+    complete,
+    history,
+    hook,
+    layouts,
+    look,
+    supervisor,
+    talk,
+    teams,
+    text,
+    wait,
+)
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
-    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel),
+    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait, supervisor.supervisor),
     "Looking": (look.list_, look.pending, look.inbox, look.tasks, look.progress, look.name, history.history),
     "Layouts": (layouts.layouts, layouts.validate, layouts.init),
-    "Plumbing": (broker.broker, complete.completion),
+    "Agents": (agents.agents, bridges.mcp, bridges.skill),
+    "Plumbing": (broker.broker, complete.completion, hook.hook),
 }
 
 

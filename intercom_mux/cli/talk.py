@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.caller import connected, json_option, names_of, peers_of_team, print_json, team_option
+from intercom_mux.cli.caller import connected, json_option, names_of, peers_of_team, print_json, team_option, watching
 from intercom_mux.cli.complete import peer_names, role_names
 from intercom_mux.cli.compose import attachment_options, read_attachments, read_text
 
@@ -56,6 +57,13 @@ def split_words(
     return list(dict.fromkeys(to)), rest[0] if rest else None
 
 
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    seconds = text.duration(value) if value is not None else None
+    if value is not None and seconds is None:
+        raise click.BadParameter(f"{value!r} is not a time such as 30s, 10m or 2h, up to a week")
+    return seconds
+
+
 def resolve_targets(client: Client, targets: Sequence[str], role: str | None, *, everyone: bool) -> dict[str, str]:
     """Return address → shown name of those a call is for.
 
@@ -70,6 +78,14 @@ def resolve_targets(client: Client, targets: Sequence[str], role: str | None, *,
 @click.command()
 @target_options
 @attachment_options
+@click.option(
+    "--wait",
+    "wait_s",
+    metavar="TIME",
+    callback=_seconds,
+    help="Wait so long (30s, 10m) until the agent has it, and say why it waits.",
+)
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask first, whatever `confirm_send` says.")
 @message_id_option
 @team_option
 @json_option
@@ -82,6 +98,8 @@ def send(
     files: tuple[str, ...],
     snippets: tuple[str, ...],
     contexts: tuple[str, ...],
+    wait_s: float | None,
+    is_confirmed: bool,
     message_id: str | None,
     team: str | None,
     as_json: bool,
@@ -90,10 +108,20 @@ def send(
 
     TEXT is an argument, `-` for stdin, or --file. TO is a name, an id or its start, or TEAM/NAME; see
     `intercom-mux list`. With several targets each one's outcome is told, and the exit code is 6 if any was refused.
+
+    With --wait for one target, exit codes: 0 the agent has it (or keeps it for after its turn), 6 refused or ended, 11
+    it still waits, 13 it was typed and nobody saw what became of it.
     """
     to, word = split_words(words, targets, is_broadcast=everyone or role is not None, has_file=source is not None)
     body = read_text(word, source)
     attachments = read_attachments(files, snippets, contexts, body)
+    if not is_confirmed:
+        _confirm(f"send to {', '.join(to) or (role and f'every {role}') or 'everybody'}?")
+    if wait_s is not None:
+        if len(to) != 1:
+            raise click.UsageError("--wait is for a single target")
+        _send_and_wait(team, to[0], body, attachments, message_id, wait_s, as_json=as_json)
+        return
     with connected(team) as client:
         addresses = resolve_targets(client, to, role, everyone=everyone)
         if len(addresses) == 1:
@@ -109,6 +137,52 @@ def send(
     finish_broadcast(outcomes, as_json=as_json)
 
 
+def _confirm(question: str) -> None:
+    """Ask at the terminal if the configuration wants it (`confirm_send`); without a terminal nothing is asked.
+
+    Raises:
+        click.Abort: The answer is not yes.
+        IntercomError: The configuration is not valid.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    from intercom_mux.team import message_rules
+
+    if not message_rules.load().confirm_send:
+        return
+    with open("/dev/tty", "r+b", buffering=0) as terminal:
+        terminal.write(f"{question} [y/N] ".encode())
+        if terminal.readline().strip().lower() not in (b"y", b"yes"):
+            raise click.Abort
+
+
+def _send_and_wait(
+    team: str | None,
+    to: str,
+    body: str,
+    attachments: list[Json],
+    message_id: str | None,
+    wait_s: float,
+    *,
+    as_json: bool,
+) -> None:
+    told: set[str] = set()
+
+    def tell(receipt: Json) -> None:
+        if (why := text.held(receipt)) and why not in told:
+            told.add(why)
+            text.note(why)
+
+    with watching(team, "send --wait") as client:
+        fate = client.follow(
+            to, body, timeout_s=wait_s, attachments=attachments, message_id=message_id, on_receipt=tell
+        )
+    if as_json:
+        print_json(fate)
+    else:
+        text.emit(text.followed(fate))
+
+
 def _try_send(client: Client, address: str, body: str, attachments: list[Json]) -> Json | IntercomError:
     from intercom_mux.errors import DeliveryError
 
@@ -119,7 +193,7 @@ def _try_send(client: Client, address: str, body: str, attachments: list[Json]) 
 
 
 def _sent_facts(answer: Json) -> Json:
-    return {key: answer.get(key) for key in ("messageId", "to", "delivery", "status")}
+    return {key: answer.get(key) for key in ("messageId", "to", "delivery", "status", "before", "held")}
 
 
 def finish_broadcast(outcomes: dict[str, Json | IntercomError], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+from intercom_mux.agents import launch
 from intercom_mux.cli.text import one_line, plural, span, table, task_cells, width
 from intercom_mux.team.multiplexer import attach_argv
 
@@ -29,7 +30,7 @@ def dry_run(plan: TeamPlan) -> str:
     lines = [f"{plan.name}: {plural(len(plan.peers), 'peer', 'peers')} in {plan.project}, arranged {plan.arrange}"]
     lines.append(f"  tmux socket {plan.socket}")
     for peer in plan.peers:
-        command = one_line(shlex.join(peer.argv))
+        command = one_line(shlex.join(map(launch.shown, peer.argv)))
         shown = command if len(command) <= _SHOWN_ARGV else f"{command[:_SHOWN_ARGV]}…"
         reference = ", a reference" if peer.is_reference else ""
         lines.append(f"  {peer.name} ({peer.role}, {peer.profile}{reference}) in {peer.cwd}")

@@ -28,8 +28,15 @@ NOT_MARKED = "the broker was lost before these messages could be marked as read;
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _STATES = {"queued": "queued", "sent": "delivered", "received": "received", "done": "taken up"}
-_HOLDING = ("starting", "thinking", "tool", "blocked", "unknown", "exited")
-"""States of a peer in which its agent is given nothing; a message waits until it is idle."""
+_FATES = {
+    "starting": "it gets it when it is ready",
+    "thinking": "it will read it after its turn",
+    "tool": "it will read it after its turn",
+    "blocked": "the message waits until somebody answers its dialog",
+    "unknown": "the message waits until it is seen to be idle",
+    "exited": "the message waits until it is started again",
+}
+"""State of a peer in which its agent is given nothing → what that means for a message."""
 _UNKNOWN = "outcome unknown"
 """How the detail of a receipt begins when nobody saw what became of a message."""
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code not in (9, 10)} | {13: ""}
@@ -156,15 +163,31 @@ def _cut(line: str, columns: int | None) -> str:
 
 
 def sent(answer: Json) -> str:
-    """Say what became of a message: `queued for planner, which is thinking · 7f3a1b2c`."""
-    status = answer.get("status") or ""
-    if answer["delivery"] == "queued":
-        outcome = f"queued for {answer['to']}, which is not connected"
-    elif status.partition(":")[0] in _HOLDING:
-        outcome = f"queued for {answer['to']}, {'whose status' if status == 'unknown' else 'which'} is {status}"
+    """Say what becomes of a message: `sent to planner (thinking); it will read it after its turn · 7f3a1b2c`."""
+    whom, status, before = answer["to"], answer.get("status") or "", answer.get("before", 0)
+    state = status.partition(":")[0]
+    if answer["delivery"] == "queued" and state != "exited":
+        outcome = f"queued for {whom}, which is not connected; it gets it when it is back"
+    elif state in _FATES:
+        outcome = f"sent to {whom} ({status}); {_FATES[state]}"
     else:
-        outcome = f"delivered to {answer['to']}" + (f" ({status})" if status else "")
+        outcome = f"delivered to {whom}" + (f" ({status})" if status else "")
+    if before:
+        why = f": {answer['held']}" if answer.get("held") else ""
+        outcome += f"; {plural(before, 'message waits', 'messages wait')} before it{why}"
     return f"{outcome} · {short(answer['messageId'])}"
+
+
+def followed(fate: Json) -> str:
+    """Say what became of a message that was waited for."""
+    words = {"queued": f"{fate['to']} has it in its own queue, for after its turn"}
+    return f"{words.get(fate['outcome'], 'submitted to ' + fate['to'])} · {short(fate['messageId'])}"
+
+
+def held(receipt: Json) -> str | None:
+    """Return why a message waits, in a line for its sender; None for a receipt that tells no such thing."""
+    reason = receipt.get("detail") if receipt["status"] == "queued" else None
+    return f"note: {short(receipt['messageId'])} waits: {reason}" if reason else None
 
 
 def replied(answer: Json) -> str:
@@ -177,6 +200,17 @@ def replied(answer: Json) -> str:
 def reply(text: str, attachments: Sequence[Json]) -> str:
     """Return a reply as `ask` and `result` print it: its text, then what is attached."""
     return "\n\n".join([text, *map(_attachment, attachments)])
+
+
+AUTO_REPLY = "note: these are the last words of its turn; a correction may follow"
+
+
+def turn_note(kind: str, words: str) -> str:
+    """Say that a peer's turn brought no answer, with its last words ("ended") or the end of the screen ("idle")."""
+    what = "its turn ended without a reply" if kind == "ended" else "it is idle again without a reply"
+    source = "its last words" if kind == "ended" else "its screen ends"
+    shown = "".join(f"\n  {line}" for line in words.rstrip().split("\n")) if words.strip() else ""
+    return f"note: {what}; the ask stays open" + (f"; {source}:{shown}" if shown else "")
 
 
 def left_open(ask_id: str) -> str:
@@ -223,6 +257,12 @@ def pending(value: Json, *, columns: int | None = None) -> str:
     return "\n".join(lines) or "no pending asks"
 
 
+def wait_cells(row: Json) -> tuple[str, str, str]:
+    """Return whom an ask of the scope waits for, since when, and why it is held if it is."""
+    note = row["note"] if row["state"] != "done" else ""
+    return row["to"], span(row["age_s"]), f"{short(row['id'])} {note}".rstrip()
+
+
 def _ask_cells(row: Json) -> tuple[str, str, str]:
     return short(row["id"]), row["with"], span(row["age_s"])
 
@@ -234,7 +274,8 @@ def _ask_state(row: Json) -> str:
         state = note if note.startswith(_UNKNOWN) else state
     elif note:
         state = f"{state} ({note})"
-    return f"{state}, {kind}"
+    told = ", a turn ended without a reply" if row.get("turn") else ""
+    return f"{state}, {kind}{told}"
 
 
 def task(row: Json) -> str:

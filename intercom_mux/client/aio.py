@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_NATIVE_EVENTS = ("native_joined", "native_left", "presence")
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -158,7 +159,7 @@ class Endpoint:
                 self._take_result(frame)
             elif kind == "mux_event" and frame["event"] == "taken":
                 self._receiver.on_withdrawn(frame["messageId"])
-            elif kind == "mux_event" and self._native is not None:
+            elif kind == "mux_event" and self._native is not None and frame["event"] in _NATIVE_EVENTS:
                 self._native.on_native(frame)
 
     def _take_result(self, frame: Json) -> None:

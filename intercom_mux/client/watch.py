@@ -43,7 +43,8 @@ class Watcher(Client):
     ) -> Json:
         """Send, and wait until the agent has the message; return messageId, to and outcome.
 
-        The outcome is "submitted", or "queued": it stands in the agent's own queue. Survives a broker that dies and comes back.
+        The outcome is "submitted", or "queued": it stands in the agent's own queue. Survives a broker that dies and
+        comes back.
 
         Raises:
             WaitTimeout: It still waits after `timeout_s`, and goes on waiting; `reason` says why.

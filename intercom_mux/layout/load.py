@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from intercom_mux.agents.find import AUTO, COMMAND, load_profiles
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout import document
+from intercom_mux.layout.agents import read_agents
 from intercom_mux.layout.expand import names_in
 from intercom_mux.layout.files import NotTextError, UnreadableError, read_text
 from intercom_mux.layout.model import (
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 256 * 1024
 
-KEYS = ("version", "name", "description", "vars", "mux", "arrange", "supervisor", "scope", "defaults", "peers")
+KEYS = (
+    *("version", "name", "description", "vars", "mux", "arrange", "supervisor", "scope", "agents", "notify"),
+    *("defaults", "peers"),
+)
 
 
 def load_layout(found: Found, *, variables: Mapping[str, str] | None = None, environ: Mapping[str, str]) -> Layout:
@@ -123,7 +128,9 @@ class _Loader:
         root.check_keys(KEYS)
         self._read_variables(root, text)
         self._check_description(root)
-        peers, doubtful = PeerReader(self._found, self._environ).read(root)
+        agents = read_agents(root)
+        known = [name for name in (AUTO, *agents, *load_profiles()) if name != COMMAND]
+        peers, doubtful = PeerReader(self._found, self._environ, known).read(root)
         return Layout(
             name=self._team_name(root),
             path=self._found.path,
@@ -133,6 +140,8 @@ class _Loader:
             peers=tuple(peers),
             supervisor=self._supervisor(root, peers, doubtful),
             isolated=root.choice("scope", SCOPES) == "isolated",
+            agents=agents,
+            notify=tuple(root.words("notify", lambda text: ["sh", "-c", text]) or ()),
         )
 
     def _lookup(self, name: str) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ARRANGEMENTS = ("main-left", "main-top", "tiled", "columns", "rows", "windows", "sessions")
@@ -41,6 +41,161 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaf:
+    """The surface of one peer."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Children side by side ("columns") or one above the other ("rows").
+
+    `sizes` has one entry per child: "40%" of the whole, "30" cells, or None for an equal share of what is left.
+    """
+
+    direction: Literal["columns", "rows"]
+    children: tuple[Node, ...]
+    sizes: tuple[str | None, ...]
+
+
+Node = Leaf | Split
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of panes; the `name` "" is that of the team."""
+
+    name: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Where the surfaces of a team stand.
+
+    Attributes:
+        kind: One of `ARRANGEMENTS`, or windows in which each peer stands once.
+        focus: The peer that whoever watches first looks at; None for the multiplexer's own choice.
+    """
+
+    kind: str | tuple[Window, ...] = "main-left"
+    focus: str | None = None
+
+    def to_json(self) -> Any:
+        """Return JSON-ready data; a plain word is itself."""
+        if isinstance(self.kind, str):
+            return self.kind if self.focus is None else {"kind": self.kind, "focus": self.focus}
+        windows = [{"name": window.name, "node": _node_json(window.node)} for window in self.kind]
+        return {"kind": windows, "focus": self.focus}
+
+    @classmethod
+    def of(cls, value: Any) -> Arrangement:
+        """Return the arrangement that `to_json` gave; one that is one already is returned as it is."""
+        if isinstance(value, Arrangement):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        kind = value["kind"]
+        if isinstance(kind, str):
+            return cls(kind, value["focus"])
+        return cls(tuple(Window(each["name"], _node(each["node"])) for each in kind), value["focus"])
+
+    def __str__(self) -> str:
+        """Return it as `arrange` has it, on one line."""
+        if isinstance(self.kind, str):
+            return self.kind
+        return "; ".join(f"{window.name}: {_told(window.node)}".removeprefix(": ") for window in self.kind)
+
+
+def leaves(node: Node) -> Iterator[str]:
+    """Yield the peers of a window in reading order."""
+    if isinstance(node, Leaf):
+        yield node.peer
+        return
+    for child in node.children:
+        yield from leaves(child)
+
+
+def _node_json(node: Node) -> Any:
+    if isinstance(node, Leaf):
+        return node.peer
+    return {node.direction: [_node_json(child) for child in node.children], "sizes": list(node.sizes)}
+
+
+def _node(value: Any) -> Node:
+    if isinstance(value, str):
+        return Leaf(value)
+    direction: Literal["columns", "rows"] = "columns" if "columns" in value else "rows"
+    return Split(direction, tuple(map(_node, value[direction])), tuple(value["sizes"]))
+
+
+def _told(node: Node) -> str:
+    if isinstance(node, Leaf):
+        return node.peer
+    pairs = zip(node.children, node.sizes, strict=True)
+    return f"{node.direction}({', '.join(_told(child) + (f' {size}' if size else '') for child, size in pairs)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the layout itself; `argv` is exec'd, text has become `sh -c`.
+
+    Attributes:
+        cwd: Absolute directory; None for the directory that belongs to it (the project, or the worktree).
+        timeout_s: Seconds until it is ended.
+        on_failure: "abort" what it belongs to, or "warn" and go on.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path | None = None
+    timeout_s: int = 600
+    on_failure: Literal["abort", "warn"] = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A git worktree of its own for a peer.
+
+    Attributes:
+        branch: With {peer} and {team} to be replaced; None for the default.
+        base: What the branch starts from; None for the present HEAD.
+        setup: Run in it after it was made; None for nothing.
+        keep: What `down` does with it; uncommitted work is never removed.
+    """
+
+    branch: str | None = None
+    base: str | None = None
+    setup: Command | None = None
+    keep: Literal["if-changed", "always", "never"] = "if-changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A peer that has to be so far before another one starts."""
+
+    peer: str
+    condition: Literal["started", "ready", "exited-ok"] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What happens when a peer's program ends: after `backoff_s` seconds, doubled each time, up to `max_retries`."""
+
+    policy: Literal["no", "on-failure", "always"] = "no"
+    max_retries: int = 5
+    backoff_s: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Hints for the operating system: `nice` from 0 to 19, `memory_mb` of data that each process may allocate."""
+
+    nice: int | None = None
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSpec:
     """One peer to run; a `count: 2` entry has become two of these.
 
@@ -50,10 +205,13 @@ class PeerSpec:
         agent: Profile name or "auto"; None when `command` is given.
         command: argv to exec instead of an agent; None when `agent` is given.
         cwd: Absolute, symlinks kept; for `reference: DIR` that directory. Its existence is the preflight's business.
-        env: Extra environment, values fully expanded.
+        env: Extra environment, values fully expanded, those of `env_file` included.
         prompt: First prompt text, from `prompt: text` or read from `prompt: {file: …}`.
         is_reference: True when `reference:` declared another codebase on purpose.
+        trust: Whether the agent's question if it may trust the directory is answered in advance.
         mark: Where the peer is written, for messages.
+        entry: The name in the file, before `count`.
+        depends_on: Peers by their final names.
     """
 
     name: str
@@ -67,6 +225,11 @@ class PeerSpec:
     model: str | None = None
     is_reference: bool = False
     trust: bool = False
+    entry: str = ""
+    worktree: Worktree | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    restart: Restart = Restart()
+    resources: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +242,23 @@ class Layout:
         project: Absolute real path of the project directory; with `name` the team's identity.
         peers: In file order, at least one.
         supervisor: Name of a peer, or None.
+        agents: The layout's own agent profiles by name, as raw data that was checked (docs/agents.md).
+        notify: argv of what is run when a peer needs a person, with {peer}, {status} and {team}; empty for nothing.
+        before_up: Run one after the other; so are the other two.
+        notices: What `validate` and `up` tell about the file though it is right.
     """
 
     name: str
     path: Path
     project: Path
     mux: str
-    arrange: str
+    arrange: Arrangement
     peers: tuple[PeerSpec, ...]
     supervisor: str | None = None
     isolated: bool = False
+    agents: Mapping[str, Any] = field(default_factory=dict)
+    notify: tuple[str, ...] = ()
+    before_up: tuple[Command, ...] = ()
+    after_up: tuple[Command, ...] = ()
+    before_down: tuple[Command, ...] = ()
+    notices: tuple[str, ...] = ()

@@ -13,11 +13,11 @@ from intercom_mux.layout import document
 from intercom_mux.layout.expand import MAX_TEXT, peer_names
 from intercom_mux.layout.files import UnreadableError, read_text
 from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE, VARIABLE_PATTERN, PeerSpec
-from intercom_mux.layout.problems import quoted
+from intercom_mux.layout.problems import Guess, quoted
 from intercom_mux.paths import IDENTITY_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from intercom_mux.layout.find import Found
     from intercom_mux.layout.section import Section
@@ -46,11 +46,12 @@ class _Settings:
 
 
 class PeerReader:
-    """Reads the peers of the file `found`; `environ` gives the HOME that `~` stands for."""
+    """Reads the peers of the file `found`; `environ` gives the HOME that `~` stands for, `agents` are those known."""
 
-    def __init__(self, found: Found, environ: Mapping[str, str]) -> None:
+    def __init__(self, found: Found, environ: Mapping[str, str], agents: Sequence[str]) -> None:
         self._found = found
         self._environ = environ
+        self._agents = tuple(dict.fromkeys(agents))
 
     def read(self, root: Section) -> tuple[list[PeerSpec], list[str]]:
         """Return the peers in file order, counts expanded, and the entries whose count could not be read."""
@@ -99,13 +100,24 @@ class PeerReader:
     def _settings(self, section: Section) -> _Settings:
         return _Settings(
             role=_role(section),
-            agent=_agent(section),
+            agent=self._agent(section),
             model=section.line("model"),
             cwd=self._directory(section, "cwd"),
             env=_env(section),
             prompt=self._prompt(section),
             trust=section.flag("trust"),
         )
+
+    def _agent(self, section: Section) -> str | None:
+        agent = section.line("agent")
+        if agent is None or agent in self._agents:
+            return agent
+        if re.fullmatch(NAME_PATTERN, agent):
+            guess = Guess(agent, self._agents, "there is")
+            section.fault("agent", f"no agent is called {quoted(agent)}", guess)
+        else:
+            section.fault("agent", f'must be one word such as auto or claude, not {quoted(agent)}; see "command"')
+        return None
 
     def _directory(self, section: Section, name: str) -> Path | None:
         """Return a directory, absolute: `~` expanded, the rest relative to the project."""
@@ -152,14 +164,6 @@ def _role(section: Section) -> str | None:
         section.fault("role", f"must be one word of at most {_MAX_ROLE} characters, not {quoted(role)}")
         return None
     return role
-
-
-def _agent(section: Section) -> str | None:
-    agent = section.line("agent")
-    if agent is not None and not re.fullmatch(NAME_PATTERN, agent):
-        section.fault("agent", f'must be one word such as auto or claude, not {quoted(agent)}; see "command"')
-        return None
-    return agent
 
 
 def _env(section: Section) -> dict[str, str]:

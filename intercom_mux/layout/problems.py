@@ -74,23 +74,31 @@ class Problems:
         """Note one problem; the same one twice (an alias used in two places) counts once."""
         self._found[Problem(mark, key, text, guess)] = None
 
-    def raise_any(self) -> None:
-        """Raise `error()` unless there is no problem."""
-        if self._found:
-            raise self.error()
+    def __len__(self) -> int:
+        return len(self._found)
 
-    def error(self) -> LayoutError:
-        """Return the error that tells them all: one line each in its message, in file order, and `problems` as data."""
+    def raise_any(self, *, then: str = "", code: str = "E_LAYOUT") -> None:
+        """Raise `error(…)` unless there is no problem."""
+        if self._found:
+            raise self.error(then=then, code=code)
+
+    def error(self, *, then: str = "", code: str = "E_LAYOUT") -> LayoutError:
+        """Return the error that tells them all: one line each in its message, in file order, and `problems` as data.
+
+        Args:
+            then: The command that shows whether they are mended; "" is `validate` of the file.
+        """
         ordered = sorted(self._found, key=lambda problem: (problem.mark.line, problem.mark.column))
         told = [problem.to_json() for problem in ordered[:MAX_TOLD]]
         file = shown(self.path)
-        lines = [f"{file}: {_counted(len(ordered))}", *(_line(file, fact) for fact in told)]
+        lines = [f"{file}: {_counted(len(ordered))}", *(_line(fact) for fact in told)]
         if len(ordered) > len(told):
             lines.append(f"… and {len(ordered) - len(told)} more")
         these = "this line" if len(ordered) == 1 else "these lines"
         return LayoutError(
             "\n".join(lines),
-            hint=f"fix {these}, then: intercom-mux validate {shlex.quote(file)}",
+            hint=f"fix {these}, then: {then or f'intercom-mux validate {shlex.quote(file)}'}",
+            code=code,
             problems=told,
             path=str(self.path),
         )
@@ -125,7 +133,8 @@ def _counted(count: int) -> str:
     return "1 problem" if count == 1 else f"{count} problems"
 
 
-def _line(file: str, fact: dict[str, Any]) -> str:
+def _line(fact: dict[str, Any]) -> str:
     key = f"{fact['key']}: " if fact["key"] else ""
     suggestion = f" (did you mean {quoted(fact['suggestion'])}?)" if "suggestion" in fact else ""
-    return f"{file}:{fact['line']}:{fact['column']}: {key}{fact['problem']}{suggestion}"
+    place = f"{shown(Path(fact['path']))}:{fact['line']}:{fact['column']}"
+    return f"{place}: {key}{fact['problem']}{suggestion}"

@@ -86,6 +86,12 @@ class Multiplexer(Protocol):
     def show(self, surface: str, text: str) -> None:
         """Show one line for a few seconds to whoever watches the surface, without sending anything to the program."""
 
+    def ring(self) -> None:
+        """Ring the terminal bell of everybody who watches; nothing reaches a program."""
+
+    def mark(self, text: str) -> None:
+        """Keep one short text in the status line of everybody who watches, "" to take it away."""
+
     def close(self, surface: str) -> None:
         """Close one surface; no error when it is gone."""
 

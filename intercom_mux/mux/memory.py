@@ -45,6 +45,8 @@ class MemoryMultiplexer:
 
     def __init__(self) -> None:
         self.surfaces: dict[str, MemorySurface] = {}
+        self.rings = 0
+        self.marked = ""
         self._is_up = False
         self._opened = 0
 
@@ -99,6 +101,12 @@ class MemoryMultiplexer:
 
     def show(self, surface: str, text: str) -> None:
         self._get(surface).notes.append(" ".join(typeable(text).split()))
+
+    def ring(self) -> None:
+        self.rings += 1
+
+    def mark(self, text: str) -> None:
+        self.marked = " ".join(typeable(text).split())
 
     def close(self, surface: str) -> None:
         self.surfaces.pop(surface, None)

@@ -237,6 +237,20 @@ class TmuxMultiplexer:
         ]
         self._must("show a note on", "source-file", "-", stdin=tmux_script.script(note))
 
+    def ring(self) -> None:
+        for terminal in self._list("list-clients", "-F", "#{client_tty}"):
+            with suppress(OSError):
+                descriptor = os.open(terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+                try:
+                    os.write(descriptor, b"\a")
+                finally:
+                    os.close(descriptor)
+
+    def mark(self, text: str) -> None:
+        line = " ".join(typeable(text).split()).replace("#[", "# [")
+        option = ["set-option", "-g", "--", "@imux_mark", line]
+        self._must("mark", "source-file", "-", stdin=tmux_script.script([option]))
+
     def close(self, surface: str) -> None:
         try:
             self._must("close", "kill-pane", "-t", _pinned(surface))

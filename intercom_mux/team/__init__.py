@@ -1,1 +1,1 @@
-"""Running teams: plan, up, daemon, courier, down."""
+"""Running teams: plan, up, daemon, routes, down."""

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
-from intercom_mux.agents.profile import load_profiles
 from intercom_mux.client import identity as identities
 from intercom_mux.errors import TeamError
 from intercom_mux.mux.base import SurfaceSpec
-from intercom_mux.team import processes
+from intercom_mux.team import native_place, peer_files, processes
 from intercom_mux.team.retire import retire
 from intercom_mux.team.state import PeerState, TeamState
 
@@ -112,9 +111,12 @@ def _as_json(difference: Difference) -> Json:
 
 async def _start(running: RunningTeam, plan: TeamPlan, wanted: list[PeerPlan], emit: Callable[[Json], None]) -> None:
     """Register the peers, then open their surfaces: an agent may speak as soon as it lives."""
-    running.profiles = load_profiles()
+    peer_files.keep_profiles(plan.id, plan.agents)
+    running.profiles = peer_files.team_profiles(plan.id)
+    ready_to_exec: dict[str, peer_files.Started] = {}
     for peer in wanted:
         token = await _clear_remains(running, peer.name)
+        ready = ready_to_exec[peer.name] = peer_files.complete(peer, plan.id)
         running.state.peers[peer.name] = PeerState(
             name=peer.name,
             role=peer.role,
@@ -123,6 +125,10 @@ async def _start(running: RunningTeam, plan: TeamPlan, wanted: list[PeerPlan], e
             session_id=peer.session_id,
             token=token or os.urandom(16).hex(),
             spec_digest=peer.digest,
+            routes=list(peer.routes),
+            reply=peer.reply,
+            port=ready.port,
+            secret=ready.secret,
         )
     states = running.state.peers
     planned = {peer.name: states[peer.name] for peer in plan.peers if peer.name in states}
@@ -131,7 +137,8 @@ async def _start(running: RunningTeam, plan: TeamPlan, wanted: list[PeerPlan], e
     running.save()
     started = [running.start_peer(peer.name) for peer in wanted]
     await asyncio.gather(*(peer.registered(REGISTER_TIMEOUT_S) for peer in started))
-    specs = [_surface(running, plan, peer) for peer in wanted]
+    specs = [_surface(running, plan, peer, ready_to_exec[peer.name]) for peer in wanted]
+    await asyncio.to_thread(native_place.serve, {Path(peer.place) for peer in wanted if peer.place})
     surfaces = await asyncio.to_thread(running.mux.open, running.state.name, plan.arrange, specs)
     for name, surface in surfaces.items():
         running.peers[name].adopt(surface)
@@ -150,10 +157,10 @@ async def _clear_remains(running: RunningTeam, name: str) -> str | None:
     return state.token
 
 
-def _surface(running: RunningTeam, plan: TeamPlan, peer: PeerPlan) -> SurfaceSpec:
+def _surface(running: RunningTeam, plan: TeamPlan, peer: PeerPlan, ready: peer_files.Started) -> SurfaceSpec:
     state = running.state.peers[peer.name]
     limit = running.profiles[peer.profile].tool_timeout_s
-    file = _identity_file(plan.id, peer.name)
+    file = paths.peer_identity_file(plan.id, peer.name)
     identity = identities.Identity(
         session_id=peer.session_id,
         name=peer.name,
@@ -162,17 +169,27 @@ def _surface(running: RunningTeam, plan: TeamPlan, peer: PeerPlan) -> SurfaceSpe
         team=plan.id,
         token=state.token,
         ask_wait_s=limit * ASK_MARGIN if limit else None,
+        supervisor=_supervisor(plan, peer),
     )
     identities.write(file, identity)
     logs = paths.private_dir(paths.team_state_dir(plan.id) / "logs")
     return SurfaceSpec(
         name=peer.name,
-        argv=peer.argv,
+        argv=ready.argv,
         cwd=Path(peer.cwd),
-        env={**peer.env, paths.IDENTITY_VARIABLE: str(file)},
+        env={**ready.env, paths.IDENTITY_VARIABLE: str(file)},
         unset=peer.unset,
         log=logs / f"{peer.name}.log",
     )
+
+
+def _supervisor(plan: TeamPlan, peer: PeerPlan) -> identities.Supervisor | None:
+    """Return who decides for a peer; None for the supervisor itself, and in a team without one."""
+    if plan.supervisor is None or plan.supervisor == peer.name:
+        return None
+    sessions = {each.name: each.session_id for each in plan.peers}
+    index = list(sessions).index(peer.name)
+    return identities.Supervisor(sessions[plan.supervisor], plan.supervisor, plan.id, peer.role, index)
 
 
 async def _note_processes(running: RunningTeam, names: list[str]) -> None:
@@ -272,13 +289,10 @@ async def _take_back(running: RunningTeam, names: list[str], known: set[str]) ->
 
 def _end(running: RunningTeam, state: PeerState) -> None:
     """Close a peer's surface and end all that its program has started."""
-    file = _identity_file(running.state.id, state.name)
+    file = paths.peer_identity_file(running.state.id, state.name)
     begun = processes.snapshot([state.proc] if state.proc else [], str(file))
     if state.surface:
         running.mux.close(state.surface)
     processes.end(begun.doomed)
     file.unlink(missing_ok=True)
-
-
-def _identity_file(team_id: str, name: str) -> Path:
-    return paths.team_runtime_dir(team_id) / f"{name}.identity"
+    peer_files.remove(running.state.id, state.name)

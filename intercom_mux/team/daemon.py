@@ -24,6 +24,7 @@ from intercom_mux.errors import IntercomError, TeamError
 from intercom_mux.team import state as team_states
 from intercom_mux.team.bring_up import bring_up, new_state
 from intercom_mux.team.control import control_socket, failed
+from intercom_mux.team.hook_call import answer_hook
 from intercom_mux.team.plan import TeamPlan
 from intercom_mux.team.running import RunningTeam
 from intercom_mux.team.typing_log import TypingLog
@@ -41,6 +42,8 @@ LOOK_BUSY_S = 0.1
 LOOK_QUIET_S = 0.5
 ORPHAN_S = 30.0
 """How long a daemon without a team waits for its first plan."""
+REQUEST_S = 10.0
+"""How long a request may take to come in."""
 PREDECESSOR_END_S = 5.0
 """How long an earlier daemon of the team may take to end."""
 
@@ -116,9 +119,14 @@ class Daemon:
                 writer.write(encode(frame))
 
         try:
-            await self._answer(await read_frame(reader), emit)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(REQUEST_S):
+                request = await read_frame(reader)
+            if request["type"] == "hook":
+                await answer_hook(self.running, request, reader, writer)
+            else:
+                await self._answer(request, emit)
+                await writer.drain()
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass
         except IntercomError as error:
             emit(failed(error))
@@ -149,6 +157,7 @@ class Daemon:
         async with self._is_applying:
             _take_environment(request["environment"])
             running = self.running or await self._begin(plan)
+            running.state.notify = list(plan.notify)
             try:
                 await bring_up(running, plan, emit, wait_ready=request["wait"])
             finally:
@@ -161,6 +170,7 @@ class Daemon:
         await running.stop()
         team_states.remove(self.team_id)
         shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
+        shutil.rmtree(paths.peers_dir(self.team_id), ignore_errors=True)
         self.stop()
 
 

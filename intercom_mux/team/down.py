@@ -77,6 +77,7 @@ def down(
         on_step("telling the broker")
         retire(team, list(team.peers.values()), f"team {team.name} has gone down")
         shutil.rmtree(paths.team_runtime_dir(team.id), ignore_errors=True)
+        shutil.rmtree(paths.peers_dir(team.id), ignore_errors=True)
         (directory / "typing.log").unlink(missing_ok=True)
         team_states.remove(team.id)
     return Ended(team.name, doomed, spared)

@@ -1,29 +1,53 @@
-"""One peer of a running team, inside the team daemon: its endpoint at the broker, its courier, its live status."""
+"""One peer of a running team, inside the team daemon: its endpoint at the broker, its mail, its live status."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from intercom_mux import paths
 from intercom_mux.agents import detect
 from intercom_mux.client.aio import Endpoint, Registration
-from intercom_mux.errors import BrokerError
-from intercom_mux.team.courier import Courier, Outcome, Parcel
+from intercom_mux.errors import BrokerError, IntercomError
+from intercom_mux.team.answers import Answers
+from intercom_mux.team.mailbag import Mailbag, parcel_of
+from intercom_mux.team.native import NativeClient
+from intercom_mux.team.osc7501 import Osc7501Log
+from intercom_mux.team.routes import hook
+from intercom_mux.team.routes.base import Target
+from intercom_mux.team.routes.table import routes_to
+from intercom_mux.team.routes.wording import short_id
+from intercom_mux.team.status import Dated, follow, is_believed, merge
+from intercom_mux.team.turns import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from intercom_mux.agents.profile import Profile
+    from intercom_mux.agents.profile import HookEvent, Profile
     from intercom_mux.mux.base import Multiplexer, SurfaceState
+    from intercom_mux.team.routes.base import Parcel
     from intercom_mux.team.state import PeerState, TeamState
     from intercom_mux.team.typing_log import TypingLog
 
 Json = dict[str, Any]
+REST_S = 2.0
+"""How long an agent must be idle after an ask for its asker to hear that no answer came."""
 log = logging.getLogger("intercom_mux.team")
 
-SWEEP_S = 2.0
-"""How often held messages are offered again without any change of status."""
+
+@dataclass(frozen=True, slots=True)
+class HookAnswer:
+    """What a hook call shall print, "" for nothing; `end` must then be told, once, whether it did."""
+
+    text: str = ""
+    end: Callable[[bool], None] = lambda _: None
+
+
+NOTHING = HookAnswer()
 
 
 class TeamPeer:
@@ -39,13 +63,15 @@ class TeamPeer:
         self.exit_status: int | None = None
         self.was_ready = False
         self._mux = mux
-        self._log = log
-        self._courier: Courier | None = None
-        self._parcels: dict[str, Parcel] = {}
-        self._being_typed: str | None = None
-        self._left_typed: set[str] = set()
-        self._told: dict[str, str] = {}
-        self._work = asyncio.Event()
+        self._mail = Mailbag(state.session_id, log, self._receipt, self._on_handed, profile.inbound)
+        self._is_native = "native" in profile.routes
+        self._native = NativeClient(self._mail, lambda fields: self.endpoint.courier(fields))
+        self._turn = Turn()
+        self._thread: str | None = None
+        self._idle_since: float | None = None
+        self._screen = Dated(self.status, 0.0)
+        self._report: Dated | None = None
+        self._osc7501 = Osc7501Log(paths.team_state_dir(team.id) / "logs" / f"{state.name}.log")
         self._tasks: list[asyncio.Task[None]] = []
         self._registration = Registration(
             session_id=state.session_id,
@@ -62,8 +88,9 @@ class TeamPeer:
 
     def start(self, socket: Path) -> None:
         """Connect to the broker and begin to deliver."""
-        self.endpoint = Endpoint(socket, self._registration, self)
-        self._tasks = [asyncio.create_task(self.endpoint.run()), asyncio.create_task(self._deliver_for_ever())]
+        self.endpoint = Endpoint(socket, self._registration, self, self if self._is_native else None)
+        self._answers = Answers(self.endpoint, self._capture)
+        self._tasks = [asyncio.create_task(self.endpoint.run()), asyncio.create_task(self._mail.deliver_for_ever())]
         self._tasks[0].add_done_callback(self._note_refusal)
         if self.state.surface:
             self.adopt(self.state.surface)
@@ -93,6 +120,8 @@ class TeamPeer:
     async def stop(self) -> None:
         """Hang up and end; what was not delivered waits at the broker."""
         self.endpoint.close()
+        self._answers.close()
+        self._mail.use(())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -100,8 +129,20 @@ class TeamPeer:
     def adopt(self, surface: str) -> None:
         """Deliver into `surface` from now on."""
         self.state.surface = surface
-        self._courier = Courier(self._mux, surface, self.profile, self._journal)
-        self._work.set()
+        self._report = None
+        target = Target(
+            self.state,
+            self.profile,
+            self._mux,
+            surface,
+            self._mail.journal,
+            self._reported,
+            self.take_report,
+            lambda: self._native.may_type or not self._is_native,
+            self._on_turn_end,
+            lambda: self._thread,
+        )
+        self._mail.use(routes_to(target))
 
     @property
     def needs_screen(self) -> bool:
@@ -119,7 +160,7 @@ class TeamPeer:
     @property
     def is_busy(self) -> bool:
         """Whether the daemon should look often: something is starting, working or waiting to be delivered."""
-        waits = self.profile.route == "paste" and bool(self._parcels)
+        waits = bool(self._mail) and self.profile.routes != ("inbox",)
         return waits or self.status.startswith(("starting", "thinking", "tool"))
 
     @property
@@ -130,141 +171,143 @@ class TeamPeer:
     def observe(self, seen: SurfaceState | None, screen: str) -> None:
         """Take one look at the surface; None means that it is gone."""
         if seen is None:
-            status = self.status if self.has_exited else "exited:?"
+            text = self.status if self.has_exited else "exited:?"
         else:
             self.exit_status = seen.exit_status
             self.was_ready = self.was_ready or not self.shows_readiness or detect.is_ready(self.profile, seen, screen)
-            status = detect.detect(self.profile, seen, screen, was_ready=self.was_ready).text
+            text = detect.detect(self.profile, seen, screen, was_ready=self.was_ready).text
+        has_composer = self.profile.composer is None or detect.composer(self.profile, screen).kind != "absent"
+        self._screen = follow(self._screen, text, _now(), is_sure=text != "idle" or has_composer)
+        if self.profile.osc7501 and (news := self._osc7501.news()) is not None:
+            self._report = Dated(news, _now()) if news else None
+        if self._is_native:
+            self._native.observe(is_ready=self.was_ready and not self.has_exited, now=_now())
+        self._restate()
+
+    def take_report(self, status: str) -> None:
+        """Hear from the agent itself what it does from now on."""
+        self._report = Dated(status, _now())
+        self._restate()
+
+    def _reported(self) -> str | None:
+        """Return what the agent last said of itself, None when its screen has shown that to be over."""
+        report = self._report
+        return report.text if report is not None and is_believed(report, self._screen, _now()) else None
+
+    def _restate(self) -> None:
+        status = merge(self._screen, self._report, _now())
         if status != self.status:
+            self._idle_since = _now() if status == "idle" else None
             self.status = status
             self.endpoint.presence(status)
-            self._work.set()
+            self._mail.offer_again()
+        if self._turn and self._idle_since is not None and _now() - self._idle_since >= REST_S:
+            self._answers.settle(self._turn.rest(), None)
+
+    def _on_turn_end(self, prompt: str, words: str) -> None:
+        """Hear from a route of a turn that is over."""
+        for parcel in self._mail.prove(prompt):
+            self._turn_gets(parcel, is_proved=True)
+        self._answers.settle(self._turn.end(), words)
+
+    async def _capture(self) -> str:
+        try:
+            return await asyncio.to_thread(self._mux.capture, self.state.surface or "")
+        except IntercomError:
+            return ""
+
+    # -- the agent's own client ------------------------------------------------------------------------------------
+
+    def on_native(self, event: Json) -> None:
+        """Hear of the agent's own client: it speaks for the agent while it is there."""
+        if event["event"] == "native_left":
+            self._native.left()
+            self._report = None
+            self._restate()
+            return
+        if event["event"] == "native_joined":
+            self._native.joined()
+            self.was_ready = True
+        if status := event["status"].partition(" ")[0]:
+            self.take_report(status)
+
+    def keeps(self) -> list[str]:
+        """Return what is being sent and must not be given to the agent's own client as well."""
+        return self._native.registering()
+
+    # -- hook calls ----------------------------------------------------------------------------------------------
+
+    def on_hook(self, event: str, payload: Json | None) -> HookAnswer:
+        """Take what an agent's hook call tells, and return what it shall print.
+
+        Raises:
+            OSError: The typing log cannot be written; nothing is given.
+        """
+        rules = self.profile.hooks
+        if rules is None or (found := hook.read(rules, event, payload)) is None:
+            return NOTHING
+        meaning, told = found
+        if told.prompt is not None and told.answer is None:
+            self._turn.begin()
+        proved = self._mail.prove(told.prompt) if told.prompt else []
+        if proved:
+            self._thread = hook.thread(payload) or self._thread
+        for parcel in proved:
+            self._turn_gets(parcel, is_proved=True)
+        if not self._is_of_this_turn(told):
+            return NOTHING
+        if told.answer is not None:
+            self._answers.settle(self._turn.end(), told.answer)
+        chosen = hook.choose(self.profile, self._waiting_for(meaning, proved))
+        given = [parcel for parcel, _ in chosen]
+        self._mail.pick_up(given)
+        begins_turn = meaning.gives == "block" and bool(given)
+        if status := "thinking" if begins_turn else told.status:
+            self.take_report(status)
+        blocks = [*hook.bodies(self.profile, proved), *(text for _, text in chosen)] if meaning.gives else []
+
+        def end(is_printed: bool) -> None:
+            self._mail.put_down(given, is_given=is_printed)
+            for parcel in given if is_printed else ():
+                self._turn_gets(parcel, is_proved=True, is_typed=False)
+            if begins_turn and not is_printed:
+                self.take_report("idle")
+
+        return HookAnswer(hook.rendered(rules.output, event, meaning.gives or "", blocks, given), end)
+
+    def _turn_gets(self, parcel: Parcel, *, is_proved: bool, is_typed: bool = True) -> None:
+        if parcel.kind == "ask":
+            self._turn.give(parcel.message_id, is_proved=is_proved, is_typed=is_typed)
+
+    def _on_handed(self, parcel: Parcel) -> None:
+        self._turn_gets(parcel, is_proved=False)
+
+    def _is_of_this_turn(self, told: hook.Told) -> bool:
+        """Return False for an end that names its prompts and came late: it does not name all of the turn that runs."""
+        if told.prompt is None or told.answer is None:
+            return True
+        return all(f"· ask {short_id(ask)}" in told.prompt for ask in self._turn.typed)
+
+    def _waiting_for(self, meaning: HookEvent, proved: list[Parcel]) -> list[Parcel]:
+        """Return what this event may give: in a turn that runs all that waits, to begin one only what may begin it."""
+        waiting = self._mail.free(proved=proved)
+        if meaning.gives == "context":
+            return waiting if meaning.state in ("thinking", "tool") else []
+        return waiting if meaning.gives == "block" and any(map(self._mail.may_start, waiting)) else []
 
     # -- messages ------------------------------------------------------------------------------------------------
 
     def on_message(self, sender: Json, message: Json) -> None:
-        """Queue a message for delivery; one that was typed before is only confirmed again."""
-        message_id = message["id"]
-        if self._key(message_id) in self._log.done:
-            self.endpoint.receipt(message_id, "injected", "delivered before")
-            return
-        self.endpoint.receipt(message_id, "receiver_received")
-        if message_id not in self._parcels:
-            self._parcels[message_id] = _parcel(sender, message)
-            self._work.set()
+        """Queue a message for delivery; one that was delivered before is only confirmed again."""
+        self._mail.put(parcel_of(sender, message))
 
     def on_withdrawn(self, message_id: str) -> None:
-        """Forget a message that is not to be delivered any more, unless it is being typed right now.
+        """Forget a message that is not to be delivered any more, unless it is being sent right now."""
+        self._mail.withdraw(message_id)
 
-        One that was left in the composer stays there, for the person to see: no Enter follows.
-        """
-        self._parcels.pop(message_id, None)
-        if message_id != self._being_typed:
-            self._abandon(message_id)
-
-    def _abandon(self, message_id: str) -> None:
-        self._told.pop(message_id, None)
-        self._left_typed.discard(message_id)
-        if self._courier is not None:
-            self._courier.forget(message_id)
-        if self._key(message_id) in self._log.typing:
-            self._note(message_id, "done")
-
-    async def _deliver_for_ever(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(SWEEP_S):
-                    await self._work.wait()
-            except TimeoutError:
-                pass
-            self._work.clear()
-            if self._courier is not None:
-                try:
-                    await self._deliver_waiting(self._courier)
-                except OSError as error:
-                    # The typing log cannot be written: nothing was typed, and the next sweep tries again.
-                    log.warning("%s: a delivery is put off: %s", self.state.name, error)
-
-    async def _deliver_waiting(self, courier: Courier) -> None:
-        """Offer what waits, in order; stop at the first that is held, so that order is kept."""
-        waiting = list(self._parcels.values())
-        for index, parcel in enumerate(waiting):
-            if parcel.message_id not in self._parcels:
-                continue
-            reason = await self._deliver(courier, parcel)
-            if reason and self.profile.route != "inbox":
-                for later in waiting[index + 1 :]:
-                    self._tell_once(later.message_id, f"behind another message: {reason}")
-                return
-
-    async def _deliver(self, courier: Courier, parcel: Parcel) -> str:
-        """Deliver one message and tell its sender what became of it; return why it still waits, "" when it does not."""
-        message_id = parcel.message_id
-        outcome = await self._offer(courier, parcel)
-        if outcome.kind not in ("held", "typed-not-submitted"):
-            self._finish(message_id, outcome.kind, outcome.reason)
-            return ""
-        is_typed = outcome.kind == "typed-not-submitted"
-        if not is_typed and self._key(message_id) in self._log.typing:
-            self._note(message_id, "untyped")
-        if message_id not in self._parcels:
-            self._abandon(message_id)
-            return ""
-        if is_typed:
-            self._left_typed.add(message_id)
-        reason = f"typed, not submitted: {outcome.reason}" if is_typed else outcome.reason
-        self._tell_once(message_id, reason)
-        return reason
-
-    async def _offer(self, courier: Courier, parcel: Parcel) -> Outcome:
-        """Type a message, or go on with one that was typed before."""
-        if parcel.message_id in self._left_typed:
-            return await courier.resume(parcel)
-        if self._key(parcel.message_id) in self._log.typing:
-            return await courier.recover(parcel)
-        self._being_typed = parcel.message_id
-        try:
-            return await courier.deliver(parcel)
-        finally:
-            self._being_typed = None
-
-    def _tell_once(self, message_id: str, reason: str) -> None:
-        if message_id in self._parcels and self._told.get(message_id) != reason:
-            self._told[message_id] = reason
-            self.endpoint.receipt(message_id, "queued", reason)
-
-    def _finish(self, message_id: str, kind: str, reason: str) -> None:
-        self._note(message_id, "done")
-        self._parcels.pop(message_id, None)
-        self._left_typed.discard(message_id)
-        self._told.pop(message_id, None)
-        if kind == "unknown":
-            self.endpoint.receipt(message_id, "acknowledged", f"outcome unknown: {reason}")
-        else:
-            self.endpoint.receipt(message_id, "injected", kind)
-
-    async def _journal(self, message_id: str, step: str) -> None:
-        self._note(message_id, step)
-
-    def _note(self, message_id: str, step: str) -> None:
-        self._log.note(self._key(message_id), step)
-
-    def _key(self, message_id: str) -> tuple[str, str]:
-        return self.state.session_id, message_id
+    def _receipt(self, message_id: str, status: str, detail: str | None) -> None:
+        self.endpoint.receipt(message_id, status, detail)
 
 
-def _parcel(sender: Json, message: Json) -> Parcel:
-    content = message["content"]
-    reply_to = message.get("replyTo")
-    return Parcel(
-        message_id=message["id"],
-        sender=sender.get("name") or sender["id"],
-        kind="reply" if reply_to else "ask" if message.get("expectsReply") else "message",
-        text=content["text"],
-        attachments=tuple(_attachment(item) for item in content.get("attachments", [])),
-        reply_to=reply_to,
-    )
-
-
-def _attachment(item: Json) -> str:
-    return f"\nAttachment: {item['name']}\n~~~{item.get('language', '')}\n{item['content']}\n~~~"
+def _now() -> float:
+    return time.monotonic()

@@ -10,14 +10,19 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
-from intercom_mux.agents.profile import load_profiles, render_argv, resolve
+from intercom_mux.agents.briefing import briefing
+from intercom_mux.agents.find import AUTO, COMMAND, auto_order, load_profiles, resolve
+from intercom_mux.agents.launch import Facts, launch, reply_channel
+from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.errors import LayoutError
+from intercom_mux.layout.model import Mark
 from intercom_mux.layout.problems import Problems
+from intercom_mux.team import message_rules, native_place
 from intercom_mux.team.state import team_id
 
 if TYPE_CHECKING:
@@ -26,15 +31,20 @@ if TYPE_CHECKING:
     from intercom_mux.agents.profile import Profile, Resolved
     from intercom_mux.layout.model import Layout, PeerSpec
 
-COMMAND_PROFILE = "command"
-"""The profile of a peer that is any program."""
-
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PeerPlan:
-    """One peer, ready to exec. `digest` changes whenever anything it is started from does; drift is told by it."""
+    """One peer, ready to exec but for its late values (`agents/launch.py`).
+
+    Attributes:
+        files: Name → content, written into its private directory at its start.
+        routes: How messages reach it, best first.
+        reply: How it is told to answer, "cli" or "mcp".
+        place: The agent directory where its own client looks for a broker, "" without one.
+        digest: Changes whenever anything it is started from does; drift is told by it.
+    """
 
     name: str
     role: str
@@ -47,11 +57,15 @@ class PeerPlan:
     model: str = ""
     digest: str = ""
     is_reference: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+    routes: tuple[str, ...] = ()
+    reply: str = "cli"
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TeamPlan:
-    """A whole team; `notices` are for the user. Goes to the team daemon as JSON."""
+    """A whole team, as the team daemon gets it in JSON; `notices` are for the user, `agents` the layout's profiles."""
 
     id: str
     name: str
@@ -64,6 +78,8 @@ class TeamPlan:
     supervisor: str | None = None
     is_isolated: bool = False
     notices: tuple[str, ...] = ()
+    agents: Json = field(default_factory=dict)
+    notify: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """Return the plan as JSON-ready data."""
@@ -72,10 +88,9 @@ class TeamPlan:
     @classmethod
     def from_json(cls, value: Json) -> TeamPlan:
         """Return the plan that `to_json` gave."""
-        peers = tuple(
-            PeerPlan(**{**peer, "argv": tuple(peer["argv"]), "unset": tuple(peer["unset"])}) for peer in value["peers"]
-        )
-        return cls(**{**value, "peers": peers, "notices": tuple(value["notices"])})
+        tuples = ("argv", "unset", "routes")
+        peers = tuple(PeerPlan(**{**peer, **{key: tuple(peer[key]) for key in tuples}}) for peer in value["peers"])
+        return cls(**{**value, "peers": peers, "notices": tuple(value["notices"]), "notify": tuple(value["notify"])})
 
 
 def make_plan(layout: Layout, *, agent: str | None = None) -> TeamPlan:
@@ -83,20 +98,13 @@ def make_plan(layout: Layout, *, agent: str | None = None) -> TeamPlan:
 
     Raises:
         LayoutError: Directories or programs are missing, agents unknown; every fault at once, each with its place.
+        IntercomError: The configuration is not valid.
     """
+    message_rules.load()
     identity = team_id(layout.name, layout.project)
-    profiles = load_profiles()
-    problems = Problems(layout.path)
-    notices: dict[str, None] = {}
-    peers: list[PeerPlan] = []
-    for spec in layout.peers:
-        key = f"peers.{spec.name}"
-        if not spec.cwd.is_dir():
-            problems.add(spec.mark, key, f"directory {spec.cwd} does not exist")
-        resolved = _resolve(spec, agent, profiles, problems, key)
-        if resolved is not None:
-            peers.append(_plan_peer(identity, spec, resolved, notices))
-    problems.raise_any()
+    planner = _Planner(layout, identity, agent)
+    peers = [planner.peer(spec) for spec in layout.peers]
+    planner.problems.raise_any()
     return TeamPlan(
         id=identity,
         name=layout.name,
@@ -105,26 +113,112 @@ def make_plan(layout: Layout, *, agent: str | None = None) -> TeamPlan:
         mux="tmux",
         arrange=layout.arrange,
         socket=str(paths.socket_path(paths.team_runtime_dir(identity) / "tmux.sock")),
-        peers=tuple(peers),
+        peers=tuple(peer for peer in peers if peer is not None),
         supervisor=layout.supervisor,
         is_isolated=layout.isolated,
-        notices=tuple(notices),
+        notices=tuple(planner.notices),
+        agents=dict(layout.agents),
+        notify=layout.notify,
     )
 
 
-def _resolve(
-    spec: PeerSpec, agent: str | None, profiles: Mapping[str, Profile], problems: Problems, key: str
-) -> Resolved | None:
-    """Find the program of a peer; what is wrong with it becomes a problem."""
-    if spec.command is not None:
-        if _find_command(spec.command[0], spec) is None:
-            problems.add(spec.mark, key, f"program {spec.command[0]} is not found on PATH")
-        return resolve(COMMAND_PROFILE, profiles=profiles)
-    try:
-        return resolve(agent or spec.agent or "auto", profiles=profiles)
-    except LayoutError as error:
-        problems.add(spec.mark, key, f"{error.message}; {error.hint}" if error.hint else error.message)
-        return None
+class _Planner:
+    """Plans the peers of one layout; `problems` and `notices` grow meanwhile."""
+
+    def __init__(self, layout: Layout, identity: str, agent: str | None) -> None:
+        self.problems = Problems(layout.path)
+        self.notices: dict[str, None] = {}
+        self._layout = layout
+        self._team = identity
+        self._agent = agent
+        start = Mark(layout.path, 1, 1)
+        self._profiles = load_profiles(layout={name: Tree(data, {"": start}) for name, data in layout.agents.items()})
+
+    def peer(self, spec: PeerSpec) -> PeerPlan | None:
+        """Return what is to run for `spec`, None after noting why nothing can."""
+        key = f"peers.{spec.name}"
+        if not spec.cwd.is_dir():
+            self.problems.add(spec.mark, key, f"directory {spec.cwd} does not exist")
+        resolved = self._resolve(spec, key)
+        if resolved is None:
+            return None
+        if missed := native_place.problem(resolved.profile, spec.env):
+            self.problems.add(spec.mark, key, missed)
+        self._tell(spec, resolved)
+        return self._plan(spec, resolved)
+
+    def _resolve(self, spec: PeerSpec, key: str) -> Resolved | None:
+        if spec.command is not None:
+            if _find_command(spec.command[0], spec) is None:
+                self.problems.add(spec.mark, key, f"program {spec.command[0]} is not found on PATH")
+            return resolve(COMMAND, profiles=self._profiles)
+        agent = self._agent or spec.agent or AUTO
+        try:
+            return resolve(agent, profiles=self._profiles, order=auto_order() if agent == AUTO else ())
+        except LayoutError as error:
+            self.problems.add(spec.mark, key, f"{error.message}; {error.hint}" if error.hint else error.message)
+            return None
+
+    def _tell(self, spec: PeerSpec, resolved: Resolved) -> None:
+        """Note what the user would not expect."""
+        profile = resolved.profile
+        if resolved.notice:
+            self.notices[resolved.notice] = None
+        if spec.prompt and (spec.command is not None or not profile.takes("prompt")):
+            self.notices[f"{spec.name}: {profile.name} takes no prompt; it is left out"] = None
+        if spec.trust and profile.trust is None and profile.binaries:
+            told = f"{profile.name} cannot be told for one start only to trust a directory: answer its question once"
+            self.notices[f"{spec.name}: {told}"] = None
+        if profile.reply != reply_channel(profile):
+            told = f"{profile.name} needs our MCP tools to answer messages: install intercom-mux[mcp]"
+            self.notices[told] = None
+
+    def _plan(self, spec: PeerSpec, resolved: Resolved) -> PeerPlan:
+        profile = resolved.profile
+        facts = self._facts(spec, resolved)
+        started = launch(profile, facts)
+        argv = spec.command or started.argv
+        env = {**started.env, **spec.env}
+        return PeerPlan(
+            name=spec.name,
+            role=spec.role,
+            profile=profile.name,
+            argv=argv,
+            cwd=str(spec.cwd),
+            session_id=facts.session,
+            env={**env, "PATH": _path_with_ourselves(env)},
+            unset=tuple(name for name in started.unset if name not in env),
+            model=spec.model or profile.name,
+            digest=_digest(spec, profile, facts),
+            is_reference=spec.is_reference,
+            files=started.files,
+            routes=started.routes,
+            reply=reply_channel(profile),
+            place=str(native_place.agent_dir(profile.name, spec.env)) if "native" in started.routes else "",
+        )
+
+    def _facts(self, spec: PeerSpec, resolved: Resolved) -> Facts:
+        supervisor = self._layout.supervisor if self._layout.supervisor != spec.name else None
+        others = [(peer.name, peer.role) for peer in self._layout.peers if peer.name != spec.name]
+        channel = reply_channel(resolved.profile)
+        return Facts(
+            name=spec.name,
+            role=spec.role,
+            cwd=str(spec.cwd),
+            binary=resolved.binary,
+            prompt=spec.prompt,
+            model=spec.model,
+            briefing=briefing(name=spec.name, role=spec.role, peers=others, supervisor=supervisor, channel=channel),
+            team=self._layout.name,
+            index=str([peer.name for peer in self._layout.peers].index(spec.name)),
+            session=session_id(self._team, spec.name),
+            scope=self._team if self._layout.isolated else "",
+            supervisor=supervisor,
+            supervisor_session=session_id(self._team, supervisor) if supervisor else None,
+            identity=str(paths.peer_identity_file(self._team, spec.name)),
+            dir=str(paths.peer_dir(self._team, spec.name)),
+            trust=spec.trust,
+        )
 
 
 def _find_command(program: str, spec: PeerSpec) -> str | None:
@@ -134,31 +228,12 @@ def _find_command(program: str, spec: PeerSpec) -> str | None:
     return shutil.which(program, path=spec.env.get("PATH", os.environ.get("PATH")))
 
 
-def _plan_peer(identity: str, spec: PeerSpec, resolved: Resolved, notices: dict[str, None]) -> PeerPlan:
-    profile = resolved.profile
-    if resolved.notice:
-        notices[resolved.notice] = None
-    if spec.command is not None:
-        argv = spec.command
-    else:
-        argv = render_argv(resolved, name=spec.name, role=spec.role, cwd=spec.cwd, prompt=spec.prompt, model=spec.model)
-    if spec.prompt and (spec.command is not None or not profile.takes("prompt")):
-        notices[f"{spec.name}: {profile.name} takes no prompt; it is left out"] = None
-    env = {**profile.env, **spec.env}
-    facts = [argv, str(spec.cwd), env, profile.unset, spec.role, profile.name]
-    return PeerPlan(
-        name=spec.name,
-        role=spec.role,
-        profile=profile.name,
-        argv=tuple(argv),
-        cwd=str(spec.cwd),
-        session_id=session_id(identity, spec.name),
-        env={**env, "PATH": _path_with_ourselves(env)},
-        unset=profile.unset,
-        model=spec.model or profile.name,
-        digest=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16],
-        is_reference=spec.is_reference,
-    )
+def _digest(spec: PeerSpec, profile: Profile, facts: Facts) -> str:
+    """Return the digest of what a peer is started from, but for its briefing: that others came is no drift of it."""
+    started = launch(profile, replace(facts, briefing="…"))
+    argv, env = spec.command or started.argv, {**started.env, **spec.env}
+    counted = [argv, str(spec.cwd), env, profile.unset, spec.role, profile.name, started.files]
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def session_id(identity: str, name: str) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
-from intercom_mux.agents.profile import load_profiles
 from intercom_mux.errors import IntercomError
+from intercom_mux.team import message_rules
 from intercom_mux.team import state as team_states
 from intercom_mux.team.multiplexer import multiplexer_of
+from intercom_mux.team.notify import Notifier
 from intercom_mux.team.peer import TeamPeer
+from intercom_mux.team.peer_files import team_profiles
 from intercom_mux.team.processes import identify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from intercom_mux.agents.profile import Channel
     from intercom_mux.mux.base import Multiplexer, SurfaceState
     from intercom_mux.team.state import TeamState
     from intercom_mux.team.typing_log import TypingLog
@@ -28,9 +32,10 @@ class RunningTeam:
         self.state = state
         self.broker = broker
         self.mux: Multiplexer = multiplexer_of(state)
-        self.profiles = load_profiles()
+        self.profiles = team_profiles(state.id)
         self.peers: dict[str, TeamPeer] = {}
         self._typing_log = typing_log
+        self._notifier = Notifier(state, self.mux)
         state.daemon = identify(os.getpid())
         for name in state.peers:
             self.start_peer(name)
@@ -39,7 +44,16 @@ class RunningTeam:
     def start_peer(self, name: str) -> TeamPeer:
         """Connect a peer of the team's state to the broker."""
         state = self.state.peers[name]
-        peer = TeamPeer(self.state, state, self.profiles[state.agent], self.mux, self._typing_log)
+        rules = message_rules.load_or_default()
+        # What the peer was started with may be less than its profile offers.
+        profile = replace(
+            self.profiles[state.agent],
+            routes=tuple(state.routes),
+            reply=cast("Channel", state.reply),
+            reply_hint=rules.reply_hint,
+            inbound=rules.inbound,
+        )
+        peer = TeamPeer(self.state, state, profile, self.mux, self._typing_log)
         self.peers[name] = peer
         peer.start(self.broker)
         return peer
@@ -53,7 +67,7 @@ class RunningTeam:
 
     async def stop(self) -> None:
         """Disconnect every peer; panes run on and mail waits at the broker."""
-        await asyncio.gather(*(peer.stop() for peer in self.peers.values()))
+        await asyncio.gather(self._notifier.stop(), *(peer.stop() for peer in self.peers.values()))
 
     def save(self) -> None:
         """Write the team's state to disk."""
@@ -75,6 +89,7 @@ class RunningTeam:
             screen = await self._screen(peer, state)
             if peer.state.surface == surface:
                 peer.observe(state, screen)
+        self._notifier.look({name: peer.status for name, peer in self.peers.items()})
 
     async def _screen(self, peer: TeamPeer, surface: SurfaceState | None) -> str:
         if surface is None or surface.is_dead or not peer.needs_screen:

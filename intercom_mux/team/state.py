@@ -20,7 +20,7 @@ from intercom_mux.team.proc import Proc
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file; raised whenever an older program could misread it."""
 
 _NAME_LENGTH = 24
@@ -36,6 +36,10 @@ class PeerState:
         surface: Its place in the multiplexer; None before it was opened, and for a reused session.
         pid: The program started in the surface, with its start time in `started`.
         spec_digest: Digest of what it was started from; drift is reported when the layout's differs.
+        routes: How messages reach it, best first.
+        reply: How it is told to answer, "cli" or "mcp".
+        port: TCP port of the loopback on which its program serves; None if it does not.
+        secret: Password of that server.
     """
 
     name: str
@@ -48,6 +52,10 @@ class PeerState:
     pid: int | None = None
     started: float | None = None
     spec_digest: str = ""
+    routes: list[str] = field(default_factory=list)
+    reply: str = "cli"
+    port: int | None = None
+    secret: str = ""
 
     @property
     def proc(self) -> Proc | None:
@@ -69,6 +77,7 @@ class TeamState:
         daemon: The team daemon. None before it was started.
         peers: By name, in layout order.
         created_at: Unix seconds.
+        notify: Command that is run when a peer needs a person; empty for none.
     """
 
     id: str
@@ -82,6 +91,7 @@ class TeamState:
     daemon: Proc | None = None
     peers: dict[str, PeerState] = field(default_factory=dict)
     isolated: bool = False
+    notify: list[str] = field(default_factory=list)
 
 
 def team_id(name: str, project: Path) -> str:
@@ -266,6 +276,8 @@ def _revived(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if get_origin(kind) is dict and isinstance(value, dict):
         return {key: _revived(get_args(kind)[1], item, f"{where}.{key}") for key, item in value.items()}
+    if get_origin(kind) is list and isinstance(value, list):
+        return [_revived(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
     if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
         hints = _hints(kind)
         if hints.keys() != value.keys():

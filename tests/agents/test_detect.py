@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercom_mux.agents.detect import Composer, Status, composer, detect, is_ready, one_line, squash
-from intercom_mux.agents.profile import load_profiles
+from intercom_mux.agents.find import load_profiles
 
 PROFILES = load_profiles([])
 RULE = "─" * 60

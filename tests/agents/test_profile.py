@@ -1,34 +1,26 @@
-"""Profiles as data: what is accepted, what is refused, and which program an agent name means."""
+"""Profile files: what is accepted, what one makes of another, what is refused and where the fault is said to be."""
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from intercom_mux.agents.profile import AUTO_ORDER, EMBEDDED, Profile, Resolved, load_profiles, render_argv, resolve
-from intercom_mux.agents.profile_file import read_profile
+from intercom_mux.agents.find import load_profiles
 from intercom_mux.errors import LayoutError
+
+if TYPE_CHECKING:
+    from intercom_mux.agents.profile import Profile
 
 BUNDLED = load_profiles([])
 
 
-def _which(*installed: str):  # type: ignore[no-untyped-def]  # a stand-in for shutil.which, typed by its use
-    return lambda program: f"/usr/bin/{program}" if program in installed else None
-
-
-def _argv(profile: Profile, **values: str) -> tuple[str, ...]:
-    return render_argv(Resolved(profile, "/usr/bin/x"), name="bob", role="worker", cwd=Path("/src"), **values)
-
-
-def test_bundled_profiles_are_the_documented_ones() -> None:
-    """The package ships the embedded agent, plain programs and the measured agents."""
-    expected = {"demo", "shell", "command", "claude", "codex", "gemini", "opencode", "aider", "pi"}
-    assert set(BUNDLED) == expected
-    assert set(AUTO_ORDER) <= expected
+def read(home: Path, text: str, name: str = "mine", **others: str) -> Profile:
+    """Return the profile `name` from a directory that holds it and `others`."""
+    for stem, content in {name: text, **others}.items():
+        (home / f"{stem}.yaml").write_text(content)
+    return load_profiles([home])[name]
 
 
 def test_every_profile_above_idle_has_its_dialogs() -> None:
@@ -39,165 +31,156 @@ def test_every_profile_above_idle_has_its_dialogs() -> None:
         assert states.index("blocked") < states.index("idle")
 
 
-def test_optional_groups_vanish_without_a_value() -> None:
-    """`--model` and the prompt are passed only when they are given, the prompt last."""
-    claude = BUNDLED["claude"]
-    assert "--model" not in _argv(claude)
-    full = _argv(claude, prompt="read the README", model="sonnet")
-    assert full[full.index("--model") + 1] == "sonnet"
-    assert full[-1] == "read the README"
+def test_only_top_level_work_counts_for_claude() -> None:
+    """Tools, ends and safe points of a sub-agent are none of the peer's."""
+    hooks = BUNDLED["claude"].hooks
+    assert hooks is not None
+    assert "SubagentStop" not in hooks.events
+    for name in ("PreToolUse", "PostToolUse", "Stop"):
+        assert hooks.events[name].when == {"agent_id": None}
 
 
-def test_demo_runs_isolated_on_our_own_python() -> None:
-    """The embedded agent is started by module with our interpreter and needs no binary."""
-    expected = (sys.executable, "-I", "-m", "intercom_mux.agents.demo", "--name", "bob", "--role", "worker")
-    assert _argv(BUNDLED["demo"]) == expected
-    assert _argv(BUNDLED["demo"], prompt="hi")[-2:] == ("--prompt", "hi")
+# -- one profile built on another ------------------------------------------------------------------------------------
 
 
-def test_values_are_never_expanded_twice() -> None:
-    """A prompt that holds a placeholder is passed as it is."""
-    assert _argv(BUNDLED["demo"], prompt="{model} {binary}")[-1] == "{model} {binary}"
+def test_a_profile_extends_another(home: Path) -> None:
+    """Mappings are merged, lists replaced, `args` appended, and a key without a value takes the inherited one away."""
+    mine = read(
+        home,
+        "extends: codex\nargs: [--search, [--profile, '{model}']]\nenv: {A: b}\npaste: {settle_ms: 500}\n"
+        "routes: [paste]\ninstall: ~\n",
+    )
+    codex = BUNDLED["codex"]
+    assert [part.words for part in mine.argv[len(codex.argv) :]] == [("--search",), ("--profile", "{model}")]
+    assert mine.argv[: len(codex.argv)] == codex.argv
+    assert (mine.paste.settle_ms, mine.paste.pause_ms) == (500, codex.paste.pause_ms)
+    assert (mine.routes, mine.install, mine.status) == (("paste",), None, codex.status)
 
 
-def test_profile_says_whether_it_takes_a_prompt() -> None:
-    """Where argv has no place for the first prompt, the team must deliver it as a message."""
-    assert BUNDLED["codex"].takes("prompt")
-    assert not BUNDLED["aider"].takes("prompt")
+def test_a_profile_of_the_same_name_builds_on_the_one_it_replaces(home: Path) -> None:
+    """`extends` of its own name means the weaker place; a third may build on the result."""
+    profile = read(home, "extends: claude\nargs: [--verbose]", "loud", claude="extends: claude\nenv: {A: '1'}")
+    assert [one.name for one in profile.env][-1] == "A"
+    assert profile.argv[-1].words == ("--verbose",)
+    assert profile.path == home / "loud.yaml"
 
 
-def test_user_profile_replaces_the_bundled_one(home: Path) -> None:
-    """A file of the same name in the user's directory wins, without touching the others."""
-    directory = home / "config" / "intercom-mux" / "agents"
-    directory.mkdir(parents=True)
-    (directory / "codex.yaml").write_text("argv: [my-codex]\nroute: inbox\n")
-    profiles = load_profiles()
-    assert profiles["codex"].argv == ("my-codex",)
-    assert profiles["claude"].argv == BUNDLED["claude"].argv
+def test_args_of_every_step_are_appended(home: Path) -> None:
+    """In a chain the arguments come in the order of the chain."""
+    profile = read(home, "extends: b\nargs: [two]", "a", b="extends: shell\nargs: [one]")
+    assert [part.words[0] for part in profile.argv] == ["{binary}", "one", "two"]
 
 
-def test_auto_takes_the_first_installed_in_order() -> None:
-    """`auto` follows the order given, and only profiles marked for it take part."""
-    assert resolve("auto", _which("codex", "claude")).profile.name == "claude"
-    assert resolve("auto", _which("codex", "claude"), order=("codex", "claude")).profile.name == "codex"
-    assert resolve("auto", _which("aider", "pi")).profile.name == EMBEDDED
+def test_a_circle_is_told_with_its_chain(home: Path) -> None:
+    """Profiles that extend each other are refused, naming the way round."""
+    with pytest.raises(LayoutError, match="extends: goes in a circle: a → b → a"):
+        read(home, "extends: b", "a", b="extends: a")
 
 
-def test_auto_falls_back_to_the_demo_with_a_notice() -> None:
-    """On a fresh machine the embedded agent runs, and the user is told what was looked for."""
-    resolved = resolve("auto", _which())
-    assert (resolved.profile.name, resolved.binary) == ("demo", None)
-    assert resolved.notice == "no agent program found (looked for claude, codex); using the embedded demo agent"
+def test_an_unknown_base_is_told(home: Path) -> None:
+    """A misspelt base gets a guess; one that can only mean itself says so."""
+    with pytest.raises(LayoutError, match=r'mine.yaml:1:1: extends: no profile is named "cluade" \(did you mean'):
+        read(home, "extends: cluade")
+    with pytest.raises(LayoutError, match='no profile is named "mine", but itself'):
+        read(home, "extends: mine")
 
 
-def test_installed_agent_resolves_to_its_binary() -> None:
-    """A named agent gives the path of its program and no notice."""
-    resolved = resolve("gemini", _which("gemini"))
-    assert (resolved.binary, resolved.notice) == ("/usr/bin/gemini", None)
+def test_a_fault_is_told_where_it_is_written(home: Path) -> None:
+    """What was inherited is blamed on the file that wrote it."""
+    with pytest.raises(LayoutError) as caught:
+        read(home, "extends: base\ninstall: x", base="argv: []\nroutes: [inbox]\nready_timeout_s: soon\n")
+    (problem,) = caught.value.fields["problems"]
+    assert (Path(problem["path"]).name, problem["line"], problem["key"]) == ("base.yaml", 3, "ready_timeout_s")
 
 
-def test_shell_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`shell` is $SHELL when that exists, else a standard one."""
-    monkeypatch.setenv("SHELL", shutil.which("sh") or "")
-    assert resolve("shell").binary == shutil.which("sh")
-    monkeypatch.setenv("SHELL", "/nowhere/fish")
-    assert resolve("shell", _which("sh")).binary == "/usr/bin/sh"
-    monkeypatch.delenv("SHELL")
-    assert resolve("shell", _which("bash")).binary == "/usr/bin/bash"
+# -- refusals --------------------------------------------------------------------------------------------------------
 
-
-def test_unknown_agent_suggests_the_nearest() -> None:
-    """A misspelt agent is refused with the names that exist and a guess."""
-    with pytest.raises(LayoutError, match="unknown agent 'cluade'") as caught:
-        resolve("cluade")
-    assert caught.value.hint == "did you mean 'claude'?"
-
-
-def test_missing_program_says_how_to_install() -> None:
-    """A known agent that is not installed names the program and the install command."""
-    with pytest.raises(LayoutError, match="no codex on PATH") as caught:
-        resolve("codex", _which())
-    assert caught.value.hint == "install it with: npm install -g @openai/codex"
+GOOD = "argv: []\nroutes: [inbox]\n"
 
 
 class Refusal(NamedTuple):
     test_id: str
     text: str
-    problem: str
+    told: str
+    """`line:column: key: problem` as it begins."""
 
 
 REFUSALS = [
-    Refusal("unknown-key", "argv: []\nroute: inbox\nrout: x", "rout: unknown key; did you mean route?"),
-    Refusal("no-route", "argv: []", "route: must be one of paste, inbox"),
-    Refusal("near-route", "argv: []\nroute: past", "route: must be one of paste, inbox; did you mean paste?"),
-    Refusal("not-a-mapping", "- a", "must be a mapping"),
-    Refusal("bad-yaml", "argv: [", "while parsing"),
-    Refusal("wrong-type", "argv: x\nroute: inbox", "argv: must be list, not str"),
+    Refusal("unknown-key", GOOD + "rout: x", '3:1: rout: unknown key (did you mean "routes"?)'),
+    Refusal("no-route", "argv: []", "1:1: routes: is missing: name one or several of native, hook"),
+    Refusal("near-route", "argv: []\nroutes: [past]", "2:1: routes: must be one of native, hook, http"),
+    Refusal("not-a-mapping", "- a", "1:1: a profile is a mapping"),
+    Refusal("empty", "", "1:1: a profile is a mapping"),
+    Refusal("bad-yaml", "argv: [", "1:7: a value is expected here"),
+    Refusal("twice", GOOD + "argv: []", '3:1: "argv" is written twice'),
+    Refusal("wrong-type", "argv: x\nroutes: [inbox]", "1:1: argv: must be a list, not text"),
     Refusal(
-        "bool-is-no-number", "argv: []\nroute: inbox\ntool_timeout_s: true", "tool_timeout_s: must be int, not bool"
+        "bool-is-no-number", GOOD + "tool_timeout_s: true", "3:1: tool_timeout_s: must be a whole number, not true"
     ),
-    Refusal("negative", "argv: []\nroute: inbox\npaste: {settle_ms: -1}", "paste.settle_ms: must be between 0 and"),
+    Refusal("negative", GOOD + "paste: {settle_ms: -1}", "3:9: paste.settle_ms: must be from 0 to"),
+    Refusal("placeholder", "argv: ['{nam}']\nroutes: [inbox]", "1:8: argv[0]: unknown placeholder {nam} (did you"),
+    Refusal("optional-alone", "argv: ['{prompt}']\nroutes: [inbox]", "1:8: argv[0]: {prompt} may be absent"),
+    Refusal("empty-group", "argv: [[]]\nroutes: [inbox]", "1:8: argv[0]: must be text, a list of texts, or {if"),
+    Refusal("condition", "argv: [{if: mpc, words: [a]}]\nroutes: [inbox]", "1:8: argv[0]: if: must be one of mcp"),
+    Refusal("file-path", GOOD + "files: {../x: a}", "3:9: files.../x: a file is named without a directory"),
+    Refusal("file-number", GOOD + "files: {x: 3}", "3:9: files.x: must be text, {text: …} or {json: …}, not a whole"),
+    Refusal("file-choice", GOOD + "files: {x: {json: {if: mcp}}}", "3:13: files.x.json: a choice is written {if: …"),
+    Refusal("file-placeholder", GOOD + "files: {x: {json: [a, '{prot}']}}", "3:23: files.x.json[1]: unknown place"),
     Refusal(
-        "placeholder",
-        "argv: ['{nam}']\nroute: inbox",
-        "argv[0]: unknown placeholder {nam}; did you mean {name}?".replace("{name}?", "name?"),
+        "env-number", GOOD + "env: {A: 1}", "3:7: env.A: must be text, {text: …} or {json: …}, not a whole number; qu"
     ),
-    Refusal("optional-alone", "argv: ['{prompt}']\nroute: inbox", "argv[0]: {prompt} may be absent"),
-    Refusal("empty-group", "argv: [[]]\nroute: inbox", "argv[0]: must be text or a list of texts"),
-    Refusal("binary-unused", "argv: [x]\nbinaries: [x]\nroute: inbox", "argv: binaries are listed but {binary}"),
-    Refusal("binary-unlisted", "argv: ['{binary}']\nroute: inbox", "argv: uses {binary} but lists no binaries"),
-    Refusal("env-number", "argv: []\nroute: inbox\nenv: {A: 1}", "env: names and values must be text"),
-    Refusal(
-        "bad-regex", "argv: []\nroute: inbox\nstatus: [{state: idle, title: '('}]", "status[0].title: is not a regex"
-    ),
-    Refusal("bad-state", "argv: []\nroute: inbox\nstatus: [{state: idel, title: x}]", "did you mean idle?"),
-    Refusal(
-        "no-evidence", "argv: []\nroute: inbox\nstatus: [{state: idle}]", "status[0]: needs title, command or screen"
-    ),
-    Refusal(
-        "nameless-block", "argv: []\nroute: inbox\nstatus: [{state: blocked, title: x}]", "status[0].what: is needed"
-    ),
-    Refusal(
-        "named-idle",
-        "argv: []\nroute: inbox\nstatus: [{state: idle, what: a, title: x}]",
-        "what: means nothing for idle",
-    ),
+    Refusal("binary-unused", GOOD + "binaries: [x]", "1:1: argv: binaries are listed but {binary}"),
+    Refusal("binary-unlisted", "argv: ['{binary}']\nroutes: [inbox]", "1:1: argv: uses {binary} but lists no bin"),
+    Refusal("bad-regex", GOOD + "status: [{state: idle, title: '('}]", "3:24: status[0].title: is not a regex"),
+    Refusal("bad-state", GOOD + "status: [{state: idel, title: x}]", "3:11: status[0].state: must be one of blocked"),
+    Refusal("no-evidence", GOOD + "status: [{state: idle}]", "3:10: status[0]: needs title, command or screen"),
+    Refusal("nameless-block", GOOD + "status: [{state: blocked, title: x}]", "3:10: status[0].what: is needed"),
+    Refusal("named-idle", GOOD + "status: [{state: idle, what: a, title: x}]", "3:24: status[0].what: means nothing"),
     Refusal(
         "idle-above-blocked",
-        "argv: []\nroute: inbox\nstatus: [{state: idle, title: x, priority: 950}, {state: blocked, what: a, title: y}]",
-        "a blocked pattern must have a higher priority",
+        GOOD + "status: [{state: idle, title: x, priority: 950}, {state: blocked, what: a, title: y}]",
+        "3:1: status: a blocked pattern must have a higher priority",
     ),
+    Refusal("no-draft-group", GOOD + "composer: {pattern: x}", "3:12: composer.pattern: must be a regex with"),
+    Refusal("hook-dialect", GOOD + "hooks: {output: cluade, events: {}}", "3:9: hooks.output: must be one of claude"),
     Refusal(
-        "no-draft-group", "argv: []\nroute: inbox\ncomposer: {pattern: x}", "composer.pattern: must be a regex with"
+        "hook-tool",
+        GOOD + "hooks: {output: claude, events: {Stop: {state: tool}}}",
+        "3:34: hooks.events.Stop.what: is needed",
     ),
-    Refusal("paste-blind", "argv: []\nroute: paste", "route: paste needs an idle status pattern and a composer"),
+    Refusal("queue-message", GOOD + "queue: {argv: [x]}", "3:9: queue.argv: must have a place for {message}"),
+    Refusal("paste-blind", "argv: []\nroutes: [paste]", "2:1: routes: paste needs an idle status pattern and a com"),
+    Refusal("hook-without-hooks", "argv: []\nroutes: [hook, inbox]", "2:1: routes: hook needs hooks with an event"),
+    Refusal("http-without-port", "argv: []\nroutes: [http]", "2:1: routes: http needs {port} in argv"),
+    Refusal("queue-without-queue", "argv: []\nroutes: [queue]", "2:1: routes: queue needs queue"),
+    Refusal("native-without-id", "argv: []\nroutes: [native]", "2:1: routes: native needs {session} in env"),
+    Refusal("inbox-first", "argv: []\nroutes: [inbox, paste]", "2:1: routes: paste needs"),
+    Refusal("route-twice", "argv: []\nroutes: [inbox, inbox]", "2:1: routes: names one twice"),
+    Refusal(
+        "secret-in-argv", "argv: ['--key={secret}']\nroutes: [inbox]", "1:1: argv: {secret} would stand in the pro"
+    ),
 ]
 
 
 @pytest.mark.parametrize("case", REFUSALS, ids=[case.test_id for case in REFUSALS])
 def test_faulty_profile_is_refused_with_its_place(home: Path, case: Refusal) -> None:
-    """Every fault is reported with the file and the key it stands at."""
-    file = home / "broken.yaml"
-    file.write_text(case.text)
+    """Every fault is reported with file, line, column and key."""
     with pytest.raises(LayoutError) as caught:
-        read_profile(file)
+        read(home, case.text)
     assert caught.value.code == "E_PROFILE"
-    assert str(file) in caught.value.message
-    assert case.problem in " | ".join(caught.value.fields["problems"])
+    assert f"mine.yaml:{case.told}" in caught.value.message
 
 
 def test_all_faults_are_reported_at_once(home: Path) -> None:
     """One run shows every fault of a file."""
-    file = home / "broken.yaml"
-    file.write_text("argv: ['{x}']\nroute: nowhere\nextra: 1\n")
     with pytest.raises(LayoutError) as caught:
-        read_profile(file)
-    assert len(caught.value.fields["problems"]) == 3
+        read(home, "argv: ['{x}']\nroutes: [nowhere]\nextra: 1\n")
+    assert [problem["line"] for problem in caught.value.fields["problems"]] == [1, 2, 3]
+    assert caught.value.hint == "fix these lines, then: intercom-mux agents"
 
 
 def test_unreadable_profile_is_named(home: Path) -> None:
     """A file that is no text is refused by name."""
-    file = home / "binary.yaml"
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LayoutError, match=str(file)):
-        read_profile(file)
+    (home / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LayoutError, match=r"binary\.yaml:1:1: byte 0xff is not UTF-8 text"):
+        load_profiles([home])["binary"]

@@ -10,8 +10,8 @@ import pytest
 
 from intercom_mux.broker import config
 from intercom_mux.broker.config import Settings
-from intercom_mux.config import config_file
 from intercom_mux.broker.core.model import Limits
+from intercom_mux.config import config_file
 from intercom_mux.errors import BrokerError
 from tests.cli.stage import run
 

@@ -16,7 +16,7 @@ from intercom_mux import _fastpath, paths
 from intercom_mux.broker.lifecycle import ensure_running
 from intercom_mux.cli import main as click_path
 from intercom_mux.client import identity as identities
-from intercom_mux.client.identity import Identity
+from intercom_mux.client.identity import Identity, Supervisor
 from intercom_mux.wire.frames import Splitter, decode, encode
 from tests.support import SCALE, wait_until
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from tests.v1.client import V1Client
 
 Json = dict[str, Any]
 
@@ -107,10 +109,17 @@ class Peer:
         sender = next(f["from"]["id"] for f in self.of_type("message") if f["message"]["id"] == message["id"])
         self.write({"type": "send", "to": sender, "message": {**reply, "replyTo": message["id"]}})
 
-    def enter_pane(self, monkeypatch: pytest.MonkeyPatch, *, ask_wait_s: float | None = None) -> Path:
+    def enter_pane(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        ask_wait_s: float | None = None,
+        supervisor: Peer | V1Client | None = None,
+    ) -> Path:
         """Make this test's commands act as this peer, as in its pane."""
         team = self.team["id"] if self.team else None
-        me = Identity(self.session_id, self.name, paths.broker_socket(), self.scope, team, self.token, ask_wait_s)
+        boss = Supervisor(supervisor.session_id, supervisor.name, team or "", "worker", 1) if supervisor else None
+        me = Identity(self.session_id, self.name, paths.broker_socket(), self.scope, team, self.token, ask_wait_s, boss)
         file = paths.state_dir() / f"{self.name}.identity"
         identities.write(file, me)
         monkeypatch.setenv(paths.IDENTITY_VARIABLE, str(file))

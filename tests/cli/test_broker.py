@@ -17,10 +17,9 @@ from tests.support import wait_until
 def test_status_starts_nothing(home: Path) -> None:
     """Without a broker it says so, and names the socket that one would have."""
     facts = run("broker", "status", "--json")
-    assert (facts.code, facts.json) == (
-        0,
-        {"running": False, "socket": str(paths.broker_socket()), "places": []},
-    )
+    own = str(paths.broker_socket())
+    shell = {"socket": own, "broker": "intercom-mux"}
+    assert (facts.code, facts.json) == (0, {"running": False, "socket": own, "places": [], "shell": shell})
     assert run("broker", "status").out.startswith("no broker is running")
     assert not paths.broker_file().exists()
 

@@ -25,7 +25,9 @@ def test_list_shows_everybody_and_marks_you(both: Both, crew: dict[str, Peer]) -
     """From outside a team its peers bear the team's name; the caller is marked."""
     both.click("name", "me")
     head, *rows = [line.split() for line in both.click("list").out.splitlines()]
-    assert head == ["NAME", "ROLE", "TEAM", "STATUS", "MODEL", "CWD"]
+    assert head == ["NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"]
+    since = rows[0].pop(4)
+    assert since.endswith("s")
     assert rows[0] == ["crew/planner", "planner", "crew", "idle", "m-1", "/srv/planner"]
     assert rows[-1][:3] == ["me", "(you)", "-"]
 

@@ -136,7 +136,7 @@ def test_an_interrupted_up_says_that_the_team_goes_on(team: Stage, home: Path) -
     agents = paths.config_dir() / "agents"
     agents.mkdir(parents=True)
     argv = ["sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; echo READY; exec cat"]
-    profile = {"argv": argv, "route": "inbox", "ready": {"screen": "READY"}, "ready_timeout_s": 30}
+    profile = {"argv": argv, "routes": ["inbox"], "ready": {"screen": "READY"}, "ready_timeout_s": 30}
     (agents / "slow.yaml").write_text(json.dumps(profile))
     team.write({"a": {"agent": "slow"}})
     first = start("up", "layout.yaml")

@@ -119,12 +119,12 @@ def test_task_states_are_those_of_the_broker() -> None:
         ("idle", "delivered to d (idle)"),
         (None, "delivered to d"),
         ("reading the paper", "delivered to d (reading the paper)"),
-        ("thinking", "queued for d, which is thinking"),
-        ("tool:bash", "queued for d, which is tool:bash"),
-        ("blocked:permission", "queued for d, which is blocked:permission"),
-        ("exited:137", "queued for d, which is exited:137"),
-        ("starting", "queued for d, which is starting"),
-        ("unknown", "queued for d, whose status is unknown"),
+        ("thinking", "sent to d (thinking); it will read it after its turn"),
+        ("tool:bash", "sent to d (tool:bash); it will read it after its turn"),
+        ("blocked:permission", "sent to d (blocked:permission); the message waits until somebody answers its dialog"),
+        ("exited:137", "sent to d (exited:137); the message waits until it is started again"),
+        ("starting", "sent to d (starting); it gets it when it is ready"),
+        ("unknown", "sent to d (unknown); the message waits until it is seen to be idle"),
     ],
 )
 def test_sent_says_whether_the_message_is_held(status: str | None, shown: str) -> None:

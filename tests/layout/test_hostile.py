@@ -86,7 +86,7 @@ peers = st.fixed_dictionaries(
     {},
     optional={
         "role": words,
-        "agent": names,
+        "agent": st.sampled_from(["auto", "demo", "claude"]),
         "model": lines,
         "env": st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), texts, max_size=3),
         "prompt": texts,

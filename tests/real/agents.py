@@ -31,6 +31,7 @@ class Agent:
             cannot see that its message stands there alone, and leaves it for the person.
         tells_tools: Whether its profile can tell a running tool from thinking.
         offers_tools: False when its requests to the model name no tools.
+        answers_by_turn: Whether its profile can tell a turn's last words, so that they answer an ask.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Agent:
     draws_joined_emoji: bool = True
     tells_tools: bool = False
     offers_tools: bool = True
+    answers_by_turn: bool = False
 
 
 def _write(file: Path, content: str | Json) -> None:
@@ -158,8 +160,8 @@ def _escalated(command: str) -> Shell:
 
 
 AGENTS = (
-    Agent("claude", _claude),
-    Agent("codex", _codex, dialog=_escalated, replies_by_command=False),
+    Agent("claude", _claude, answers_by_turn=True),
+    Agent("codex", _codex, dialog=_escalated, replies_by_command=False, answers_by_turn=True),
     Agent("gemini", _gemini, replies_by_command=False),
     Agent("opencode", _opencode, draws_joined_emoji=False),
     Agent("pi", _pi, dialog=None),

@@ -142,6 +142,17 @@ def test_a_peer_asks_and_gets_the_answer(team: RealTeam) -> None:
     team.wait_status("idle")
 
 
+def test_its_last_words_answer_an_ask(team: RealTeam) -> None:
+    """An ask that the agent does not reply to itself is answered by the end of its turn, and marked so."""
+    if not team.agent.answers_by_turn:
+        pytest.skip(f"the last words of {team.agent.name} are not told")
+    team.model.when("colour", Say("It is blue-42."))
+    team.up()
+    answer = team.as_friend("ask", "--timeout", "60s", "agent", "which colour?")
+    assert (answer.code, answer.out.strip()) == (0, "It is blue-42."), answer
+    assert "last words of its turn" in answer.err
+
+
 def test_status_follows_the_turn(team: RealTeam) -> None:
     """Status goes from idle to thinking, to blocked on a permission, to a tool that runs, and back to idle."""
     tool = _dialog(team, "touch ran && sleep 3") if team.agent.dialog else Shell("sleep 3")

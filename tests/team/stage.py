@@ -36,6 +36,8 @@ CAT: Json = {"command": ["cat"]}
 DEMO: Json = {"agent": "demo", "env": {"INTERCOM_MUX_DEMO_PACE": "0"}}
 TUI: Json = {"agent": "tui"}
 """An agent that never answers by itself, and writes down what it got; needs `Stage.install_tui`."""
+HOOKED: Json = {"agent": "hooked"}
+"""The same with hooks as claude has them; needs `Stage.install_hooked`."""
 SHELL: Json = {"agent": "shell", "env": {"SHELL": "/bin/sh", "PS1": "$ "}}
 
 
@@ -52,13 +54,26 @@ class Stage:
         """Write the layout; JSON is YAML."""
         self.layout.write_text(json.dumps({"version": 1, "name": self.name, "peers": peers, **more}, indent=1))
 
-    def install_tui(self, *options: str) -> None:
+    def install_tui(self, *options: str, more: str = "") -> None:
         """Make the stand-in agent of programs/ known, running in its peer's directory, with faults as asked for."""
         agents = paths.config_dir() / "agents"
         agents.mkdir(parents=True)
-        profile = (PROGRAMS / "tui.yaml").read_text()
+        profile = (PROGRAMS / "tui.yaml").read_text() + more
         argv = "argv: " + json.dumps(["{python}", str(PROGRAMS / "tui.py"), "{cwd}", "--busy-s", "0.1", *options])
         (agents / "tui.yaml").write_text(profile.replace('argv: ["{python}", tui.py]', argv))
+
+    def install_hooked(self, *options: str) -> None:
+        """The same for the stand-in agent with hooks."""
+        agents = paths.config_dir() / "agents"
+        agents.mkdir(parents=True, exist_ok=True)
+        profile = (PROGRAMS / "hooked.yaml").read_text()
+        words = ["{python}", str(PROGRAMS / "hooked.py"), "{cwd}", *options]
+        (agents / "hooked.yaml").write_text(profile.replace('["{python}", hooked.py,', json.dumps(words)[:-1] + ","))
+
+    def model(self) -> list[Json]:
+        """What the model of the stand-in agent with hooks got, in order."""
+        file = self.project / "model.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def submitted(self) -> list[str]:
         """What the stand-in agent in the project directory has taken, header lines included."""
@@ -155,6 +170,12 @@ class Stage:
                 value["session"], value["name"], Path(value["socket"]), value["scope"], value["team"], value["token"]
             )
         )
+
+    def member_pending(self, peer: str = "agent") -> list[Json]:
+        """The open asks to a peer."""
+        with self.member(peer) as member:
+            rows: list[Json] = member.request("pending")["to_me"]
+            return rows
 
     def statuses(self) -> dict[str, str]:
         """Name → live status of the team's connected peers."""

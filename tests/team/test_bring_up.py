@@ -189,7 +189,7 @@ def test_a_slow_start_can_be_left_alone(stage: Stage) -> None:
     agents = paths.config_dir() / "agents"
     agents.mkdir(parents=True)
     (agents / "slow.yaml").write_text(
-        "argv: [cat]\nroute: inbox\nstatus: [{state: idle, title: ^ready$}]\nready_timeout_s: 1\n"
+        "argv: [cat]\nroutes: [inbox]\nstatus: [{state: idle, title: ^ready$}]\nready_timeout_s: 1\n"
     )
     assert verdicts(stage.up({"a": {"agent": "slow"}}, wait_ready=False)) == {"a": "running"}
     assert verdicts(stage.up({"a": {"agent": "slow"}, "b": {"agent": "slow"}})) == {"b": "not-ready"}

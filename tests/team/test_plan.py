@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from intercom_mux import paths
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.model import NAME_PATTERN
+from intercom_mux.team.peer_files import complete, keep_profiles, team_profiles
 from intercom_mux.team.plan import PeerPlan, TeamPlan, make_plan, session_id
 from tests.team.stage import CAT, Stage
+
+BRIEFED = {"demo": {"extends": "demo", "args": ["{briefing}"]}}
 
 pure = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -31,7 +34,7 @@ def planned(home: Path, peers: dict[str, Any], *, agent: str | None = None, **mo
 
 
 def test_every_fault_is_told_at_once_with_its_place(home: Path) -> None:
-    """A missing directory, a missing program, an unknown agent and an agent that is not installed make one error."""
+    """A missing directory, a missing program and an agent that is not installed make one error."""
     stage = Stage(home)
     stage.layout.write_text(
         "version: 1\n"
@@ -40,7 +43,6 @@ def test_every_fault_is_told_at_once_with_its_place(home: Path) -> None:
         "  lost: {command: [cat], cwd: no/where}\n"
         "  gone: {command: [no-such-program, --fast]}\n"
         "  local: {command: [./tool.sh]}\n"
-        "  typo: {agent: demmo}\n"
         "  absent: {agent: aider}\n"
         "  fine: {command: [cat]}\n"
     )
@@ -51,13 +53,11 @@ def test_every_fault_is_told_at_once_with_its_place(home: Path) -> None:
         ("peers.lost", 4),
         ("peers.gone", 5),
         ("peers.local", 6),
-        ("peers.typo", 7),
-        ("peers.absent", 8),
+        ("peers.absent", 7),
     ]
     assert str(stage.project / "no/where") in found["peers.lost"]["problem"]
     assert "no-such-program" in found["peers.gone"]["problem"]
     assert "./tool.sh" in found["peers.local"]["problem"]
-    assert "did you mean 'demo'?" in found["peers.typo"]["problem"]
     assert "no aider on PATH" in found["peers.absent"]["problem"]
     for problem in found.values():
         assert f"layout.yaml:{problem['line']}:{problem['column']}: {problem['key']}" in caught.value.message
@@ -139,6 +139,37 @@ def test_peers_find_our_command(home: Path, monkeypatch: pytest.MonkeyPatch, is_
     assert peer.env["PATH"].split(os.pathsep) == [str(tools), "/usr/bin", "/bin", *([] if is_found else [ours])]
 
 
+def test_a_layouts_own_agents_are_planned_and_carried(home: Path) -> None:
+    """A profile of the layout builds on one that exists; what it is made of goes to the daemon with the plan."""
+    own = {"mine": {"extends": "demo", "args": ["--loud"], "env": {"LEVEL": "{role}"}}}
+    plan = planned(home, {"a": {"agent": "mine", "role": "scout"}}, agents=own)
+    (peer,) = plan.peers
+    assert (peer.profile, peer.argv[-1], peer.env["LEVEL"], peer.routes) == ("mine", "--loud", "scout", ("paste",))
+    assert plan.agents == own
+    keep_profiles(plan.id, plan.agents)
+    assert team_profiles(plan.id)["mine"].argv[-1].words == ("--loud",)
+
+
+def test_what_trust_cannot_do_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an agent has no way to be told of trust for one start, the user hears that the question will come."""
+    for name in ("claude", "gemini"):
+        (home / name).symlink_to("/bin/cat")
+    monkeypatch.setenv("PATH", f"{home}:/usr/bin:/bin")
+    plan = planned(home, {"a": {"agent": "claude", "trust": True}, "b": {"agent": "gemini", "trust": True}})
+    told = [notice for notice in plan.notices if "trust" in notice]
+    assert told == ["a: claude cannot be told for one start only to trust a directory: answer its question once"]
+    assert "--skip-trust" in plan.peers[1].argv
+
+
+def test_a_new_peer_is_no_drift_of_the_others(home: Path) -> None:
+    """An agent's briefing names its peers, but that one came does not count as a change of it."""
+    alone, joined = (
+        planned(home, {"a": {"agent": "demo", "cwd": str(home)}, **more}, agents=BRIEFED).peers[0]
+        for more in ({}, {"b": CAT})
+    )
+    assert alone.digest == joined.digest
+
+
 # -- drift and identity --------------------------------------------------------------------------------------------
 
 BASE = {"command": ["cat"], "role": "worker", "env": {"A": "1"}}
@@ -204,6 +235,31 @@ def test_peers_of_one_team_differ_from_the_first_characters_on(one: str, other: 
     assert (first[:8] == second[:8]) == (one == other)
 
 
+# -- what the daemon writes ----------------------------------------------------------------------------------------
+
+
+def test_a_peers_files_are_private_and_complete(home: Path) -> None:
+    """Files lie 0600 in a 0700 directory, with port and password filled in, and are written anew at every start."""
+    server = {
+        "argv": ["{python}", "-m", "http.server", "{port}"],
+        "env": {"PASSWORD": "{secret}"},
+        "files": {"settings.json": {"json": {"port": "{port}", "password": "{secret}", "home": "{dir}"}}},
+        "routes": ["inbox"],
+    }
+    plan = planned(home, {"a": {"agent": "server"}}, agents={"server": server})
+    (peer,) = plan.peers
+    first, second = complete(peer, plan.id), complete(peer, plan.id)
+    directory = paths.peer_dir(plan.id, "a")
+    file = directory / "settings.json"
+    assert (directory.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+    content = json.loads(file.read_text())
+    assert content == {"port": str(second.port), "password": second.secret, "home": str(directory)}
+    assert (second.argv[-1], second.env["PASSWORD"]) == (str(second.port), second.secret)
+    assert len(second.secret) >= 32
+    assert first.secret != second.secret
+    assert "\0" not in json.dumps([second.argv, second.env])
+
+
 # -- as JSON -------------------------------------------------------------------------------------------------------
 
 text = st.text(max_size=20)
@@ -221,6 +277,9 @@ peers = st.builds(
     model=text,
     digest=text,
     is_reference=st.booleans(),
+    files=st.dictionaries(text, text, max_size=3),
+    routes=texts,
+    reply=text,
 )
 plans = st.builds(
     TeamPlan,

@@ -43,7 +43,7 @@ def inherit(state: BrokerState, session: Session) -> None:
 
 
 def _may_have_one(session: Session) -> bool:
-    is_foreign = session.kind == "agent" and session.token is None
+    is_foreign = session.kind == "agent" and session.token is None and session.team is None
     return is_foreign and bool(session.name) and session.info.get("runtimeFallbackAlias") is not True
 
 

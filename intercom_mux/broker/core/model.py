@@ -117,10 +117,10 @@ class Session:
     or "agent" (any other registered program). `active_ask` is the ask that the agent's current turn works on;
     `expiry_at` is when its mailbox is looked through next, 0 = no need. `takeovers` are the times of late at which
     another process took its endpoint; until `guarded_until` none may. `capabilities` are its extensions by namespace,
-    and whether it may own them. `waiting_senders` wait for room in its mailbox, in order of arrival. `status_since` is when
-    its status became what it is.
+    and whether it may own them. `waiting_senders` wait for room in its mailbox, in order of arrival. `status_since` is
+    when its status became what it is.
     Only where the agent's own client may come (`is_native`): `keeper` is the team's connection, which holds the
-    session, `kept_info` what it says of the agent; while `is_yielding` it has not told yet which messages it finishes itself.
+    session, `kept_info` what it says of the agent; while `is_yielding` it has not told yet which messages it finishes.
     """
 
     key: SessionKey
@@ -163,9 +163,12 @@ class Session:
 
     @property
     def is_connected(self) -> bool:
-        """Whether an endpoint or a keeper is there, or a handle for a session that never has one."""
+        """Whether an endpoint or a keeper is there, or a handle for a session that never has one.
+
+        A shell that a team has adopted counts as there: what comes waits for its next command.
+        """
         is_there = self.endpoint is not None or self.keeper is not None
-        return is_there or (self.kind == "shell" and bool(self.handles))
+        return is_there or (self.kind == "shell" and (bool(self.handles) or self.team is not None))
 
     @property
     def holds_mail(self) -> bool:
@@ -182,8 +185,8 @@ class Session:
 class Delivery:
     """One accepted message for one session; `body` is its JSON, `sent_to` the connection it was written to.
 
-    `note` is the last detail its receiver gave in a receipt, such as why it is held; `watcher` the connection that asked
-    to hear what becomes of it, 0 for none. Neither is journaled.
+    `note` is the last detail its receiver gave in a receipt, such as why it is held; `watcher` the connection that
+    asked to hear what becomes of it, 0 for none. Neither is journaled.
     """
 
     seq: int

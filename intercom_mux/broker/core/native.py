@@ -1,8 +1,8 @@
 """Peers whose agent brings a client of its own: who holds the session, who gets its messages, and the change between.
 
 The team's daemon registers such a peer as its *keeper*: the session is there and its mail waits. The agent's client,
-a v1 one, joins under the very same id and gets the messages; when it leaves, the keeper holds the session again. A keeper
-whose agent does not join may ask for the messages (`courier`) to type them.
+a v1 one, joins under the very same id and gets the messages; when it leaves, the keeper holds the session again. A
+keeper whose agent does not join may ask for the messages (`courier`) to type them.
 
 A message is never given to both: when the client joins, nothing is given to it before the keeper has told which
 messages it has begun to type. Source of the rules: docs/protocol.md, "Native peers".

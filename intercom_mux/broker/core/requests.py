@@ -9,7 +9,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.broker.core import delivery, endings, native, receipts, roster, sessions, standing
+from intercom_mux.broker.core import adoption, delivery, endings, native, receipts, roster, sessions, standing
 from intercom_mux.broker.core.addresses import set_name, shown_name
 from intercom_mux.broker.core.delivery import Refusal
 from intercom_mux.broker.core.model import (
@@ -343,10 +343,34 @@ def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json
             sessions.retire(state, session, now, reason, spare=connection)
             retired.append(session.key.id)
     if is_over:
-        for task_key in [k for k in state.tasks if k[1] == team]:
-            del state.tasks[task_key]
-        state.record("forget_tasks", team)
+        _forget_tasks(state, team)
     return {"retired": retired}
+
+
+def _forget_tasks(state: BrokerState, team: str) -> None:
+    for task_key in [k for k in state.tasks if k[1] == team]:
+        del state.tasks[task_key]
+    state.record("forget_tasks", team)
+
+
+def _adopt(state: BrokerState, _connection: Connection, me: Session, frame: Json, _now: int) -> Json:
+    """Make a session that registered by itself a peer of a team."""
+    session = adoption.adopt(state, me, frame)
+    sessions.relabel(state)
+    sessions.remember(state, session)
+    adoption.tell(state, session)
+    return {"session": session.key.id, "name": session.name}
+
+
+def _release(state: BrokerState, _connection: Connection, me: Session, frame: Json, _now: int) -> Json:
+    """Let go of adopted sessions; a team without any session left is forgotten, with its tasks."""
+    released = adoption.release(state, me, frame)
+    if released and sessions.forget_team_if_empty(state, frame["team"]):
+        _forget_tasks(state, frame["team"])
+    for session in released:
+        sessions.remember(state, session)
+        adoption.tell(state, session)
+    return {"released": [session.key.id for session in released]}
 
 
 def _status(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> None:
@@ -385,6 +409,8 @@ _OPERATIONS: dict[str, Callable[[BrokerState, Connection, Session, Json, int], A
     "tasks": _tasks,
     "name": _name,
     "retire": _retire,
+    "adopt": _adopt,
+    "release": _release,
     "status": _status,
     "prune": _prune,
     "courier": native.courier,

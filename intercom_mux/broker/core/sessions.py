@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from intercom_mux.broker.core import asks, delivery, endings, extensions, identity, native, roster, takeover
+from intercom_mux.broker.core import adoption, asks, delivery, endings, extensions, identity, native, roster, takeover
 from intercom_mux.broker.core.addresses import set_name
 from intercom_mux.broker.core.model import BrokerState, Connection, Json, Session, SessionKey, Team
 from intercom_mux.errors import ProtocolError
@@ -86,7 +86,8 @@ def _attach_endpoint(
     if connection.uid is not None:
         shown["peerUid"] = connection.uid
     if not is_agents_own:
-        set_name(state, session, info.get("name"))
+        if not adoption.is_adopted(session):
+            set_name(state, session, info.get("name"))
         _take_own_fields(state, session, mux)
     connection.session = session
     connection.view = session.team.id if session.team else None
@@ -136,20 +137,22 @@ def _refusal(
 
 def _take_own_fields(state: BrokerState, session: Session, mux: Json) -> None:
     """Take team, role and token from a registration of ours; a v1 registration brings none of them."""
-    session.token = mux.get("token")
-    session.role = mux.get("role")
-    session.is_native = mux.get("native") is True
     team = mux.get("team")
+    session.token = mux.get("token")
+    session.is_native = mux.get("native") is True
+    if adoption.is_adopted(session) and team is None:
+        return
+    session.role = mux.get("role")
     session.team = None
     if team is not None:
         session.team = Team(team["id"], team["name"], team["dir"][:MAX_SHOWN_CHARS])
         session.kind = "peer"
         if session.team.id not in state.teams:
             state.teams[session.team.id] = session.team
-            _relabel(state)
+            relabel(state)
 
 
-def _relabel(state: BrokerState) -> None:
+def relabel(state: BrokerState) -> None:
     """A team came or went: the labels of others may have changed."""
     for session in state.sessions.values():
         roster.changed(session)
@@ -269,11 +272,18 @@ def retire(state: BrokerState, session: Session, now: int, reason: str, spare: C
         extensions.elect(state, session.key.scope, session.capabilities)
     set_name(state, session, None)
     state.sessions.pop(session.key, None)
-    team = session.team
-    if team is not None and not any(s.team and s.team.id == team.id for s in state.sessions.values()):
-        state.teams.pop(team.id, None)
-        _relabel(state)
+    if session.team is not None:
+        forget_team_if_empty(state, session.team.id)
     state.record("retire", tuple(session.key))
+
+
+def forget_team_if_empty(state: BrokerState, team_id: str) -> bool:
+    """Forget a team that no session belongs to any more, and return whether that was so."""
+    if any(session.team and session.team.id == team_id for session in state.sessions.values()):
+        return False
+    state.teams.pop(team_id, None)
+    relabel(state)
+    return True
 
 
 def forget_if_unused(state: BrokerState, session: Session, now: int) -> None:
@@ -299,7 +309,7 @@ def presence(state: BrokerState, connection: Connection, frame: Json, now: int) 
             return
     elif session.endpoint is not connection and session.kind != "shell":
         return
-    if native.is_joined(session):
+    if native.is_joined(session) or adoption.is_adopted(session):
         changes = {key: value for key, value in changes.items() if key not in native.OWN_FIELDS}
     before = session.status
     is_changed = _apply(state, session, changes)

@@ -18,6 +18,7 @@ import tty
 from pathlib import Path
 
 PASTE_START, PASTE_END = b"\x1b[200~", b"\x1b[201~"
+OSC_STATES = {"thinking": "working", "blocked": "blocked", "silent": "working", "strange-dialog": "blocked"}
 DIALOG = "Bash  rm -rf build\nDo you want to proceed?\n❯ 1. Yes\n  2. No\n\nEsc to cancel"
 
 
@@ -113,13 +114,17 @@ class Tui:
         return first + (f" (+{len(rest)} lines)" if rest else "")
 
     def paint(self) -> None:
-        title = "idle" if self.state == "blocked" else self.state
+        title = "idle" if self.state in ("blocked", "strange-dialog") else self.state
         lines = ["stand-in agent", *self.transcript[-10:], ""]
         if self.state == "blocked":
             lines += DIALOG.split("\n")
+        elif self.state == "strange-dialog":
+            lines += ["Shall I? y/n"]
         elif self.state != "starting":
             lines += [f"› {self.shown() or 'Type a message'}"]
         screen = "\r\n".join(lines)
+        if self.options.osc:
+            os.write(1, f"\x1b]7501;state={OSC_STATES.get(self.state, 'idle')}:app=tui:kind=permission\x1b\\".encode())
         os.write(1, f"\x1b]2;tui · {title}\x1b\\\x1b[2J\x1b[H{screen}".encode())
 
 
@@ -131,6 +136,7 @@ def main() -> None:
     parser.add_argument("--busy-s", type=float, default=0.3)
     parser.add_argument("--paint-delay", type=float, default=0)
     parser.add_argument("--swallow-enters", type=int, default=0)
+    parser.add_argument("--osc", action="store_true", help="tell the state by OSC 7501")
     parser.add_argument("--dialog-on-paste", action="store_true")
     parser.add_argument("--die-on", choices=("paste", "enter"))
     Tui(parser.parse_args()).run()

@@ -1,4 +1,4 @@
-"""The paste courier: carries messages into one surface by typing, as the last resort.
+"""The paste route: carries messages into one surface by typing, as the last resort.
 
 Rules, in the order in which they bind:
 
@@ -10,33 +10,31 @@ Rules, in the order in which they bind:
 3. Enter follows only when the message is seen alone in the composer and the agent is still idle. A dialog that opened
    in between, or words that a person typed in between, leave it unsubmitted. Where the composer shows less than the
    whole message (a marker, `(+N lines)`), words typed after it cannot be told, and only words before it are.
-4. A message gets two Enters in its life at this courier, the second to rescue one without effect, each only while it
+4. A message gets two Enters in its life at this route, the second to rescue one without effect, each only while it
    is seen in the composer of an idle agent; one that a dialog or copy mode prevented is not spent. Afterwards it is
    only reported, until somebody else submits or removes it. Never Escape, never a letter, nothing but one bracketed
    paste and Enter.
-5. One delivery at a time per surface; there must be one courier per surface.
+5. One delivery at a time per surface; there must be one such route per surface.
 
-It is level-triggered: the caller offers held messages again whenever the status changes, and on a slow sweep.
 What cannot be closed from outside is the instant between the last look and the key.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from intercom_mux.agents import detect, header
+from intercom_mux.agents import detect
 from intercom_mux.errors import MultiplexerError
-from intercom_mux.mux.base import typeable
+from intercom_mux.team.routes.base import Outcome, Route
+from intercom_mux.team.routes.wording import compose, short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from intercom_mux.agents.profile import Profile
-    from intercom_mux.mux.base import Multiplexer
+    from intercom_mux.team.routes.base import Parcel, Target
 
 STEADY_S = 0.15
 """Time between the two looks that must both find the agent idle."""
@@ -46,89 +44,38 @@ ENTERS = 2
 HISTORY_LINES = 5000
 """How far above the screen `recover` searches."""
 
+PROVED = Outcome("submitted", "the agent named it")
+
 _REFUSED = ("E_SURFACE_BUSY", "E_SURFACE_GONE")
 """Errors of a paste after which nothing can have been typed."""
 
-_SHORT_ID = re.compile(r"[0-9A-Za-z-]{4,8}")
 _OURS = detect.squash("[intercom] from")
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One message to deliver; `attachments` are rendered as text, `reply_to` is the id of the ask that is answered."""
+class PasteRoute(Route):
+    """Types messages into one surface, one at a time. Errors of the multiplexer become outcomes."""
 
-    message_id: str
-    sender: str
-    kind: Literal["ask", "message", "reply"]
-    text: str
-    attachments: tuple[str, ...] = ()
-    reply_to: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a parcel.
-
-    `submitted`: the agent has it. `queued`: the agent keeps it for after its turn. `held`: nothing was sent, offer it
-    again. `typed-not-submitted`: it stands in the composer, or a dialog hides whether it does; `resume` it.
-    `unknown`: it was sent, and its fate was not seen.
-    """
-
-    kind: Literal["submitted", "queued", "held", "typed-not-submitted", "unknown"]
-    reason: str = ""
-
-
-def compose(profile: Profile, parcel: Parcel) -> str:
-    """Return what is typed for `parcel`: the header line, then the body, or where to read a body that is too long.
-
-    Line ends become LF and other control characters but tab are dropped, so that no body can end the paste.
-    """
-    body = typeable("\n".join((parcel.text, *parcel.attachments))).rstrip()
-    rules = profile.paste
-    is_long = len(body) > rules.body_limit or body.count("\n") >= rules.line_limit
-    is_elsewhere = is_long and rules.can_run_commands
-    line = _header(parcel, is_elsewhere)
-    return line if is_elsewhere or not body else f"{line}\n{body}"
-
-
-def short_id(message_id: str) -> str:
-    """Return the id as it is shown and looked for: the first characters, or a digest when those are not plain."""
-    match = _SHORT_ID.match(message_id)
-    return match[0] if match else hashlib.sha256(message_id.encode("utf-8", "replace")).hexdigest()[:8]
-
-
-class Courier:
-    """Delivers messages into one surface, one at a time.
-
-    `journal(message_id, "typing")` is awaited before each paste; an error of it stops the delivery before anything is
-    sent. Methods belong to one event loop; calls to the multiplexer run in threads.
-    """
-
-    def __init__(
-        self, mux: Multiplexer, surface: str, profile: Profile, journal: Callable[[str, str], Awaitable[None]]
-    ) -> None:
-        self._mux = mux
-        self._surface = surface
-        self._profile = profile
-        self._journal = journal
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._mux = target.mux
+        self._surface = target.surface
+        self._profile = target.profile
         self._lock = asyncio.Lock()
         self._has_settled = False
         self._rests_until = 0.0
-        self._announced: set[str] = set()
         self._enters_left: dict[str, int] = {}
+        self._proved: set[str] = set()
 
     async def deliver(self, parcel: Parcel) -> Outcome:
-        """Type `parcel` and submit it, or hold it; waits its turn. Errors of the multiplexer become outcomes."""
+        """Type `parcel` and submit it, or hold it; waits its turn."""
         async with self._lock:
             try:
-                if self._profile.route == "inbox":
-                    return await self._announce(parcel)
                 hold = await self._hold()
             except MultiplexerError as error:
                 return Outcome("held", error.message)
             if hold:
                 return Outcome("held", hold)
-            await self._journal(parcel.message_id, "typing")
+            self._target.journal(parcel.message_id)
             try:
                 await asyncio.to_thread(self._mux.paste, self._surface, compose(self._profile, parcel))
             except MultiplexerError as error:
@@ -145,7 +92,9 @@ class Courier:
             return await self._submit(_Trace(self._profile, parcel, is_marker_enough=False))
 
     async def recover(self, parcel: Parcel) -> Outcome:
-        """Tell the fate of a parcel journaled as `typing` before a crash, from the screen alone; sends nothing."""
+        """Tell the fate of a parcel journaled as `typing` before a crash, mostly from the screen; sends nothing."""
+        if parcel.message_id in self._proved:
+            return PROVED
         trace = _Trace(self._profile, parcel, is_marker_enough=False)
         async with self._lock:
             try:
@@ -165,14 +114,11 @@ class Courier:
     def forget(self, message_id: str) -> None:
         """Press no more Enter for a parcel that stands in the composer, not even from a `resume` that is under way."""
         self._enters_left.pop(message_id, None)
+        self._proved.discard(message_id)
 
-    async def _announce(self, parcel: Parcel) -> Outcome:
-        """Tell the watcher, once per message, that it waits in the mailbox."""
-        if parcel.message_id not in self._announced:
-            text = f"{_header(parcel, is_elsewhere=False)} · read it: intercom-mux inbox {short_id(parcel.message_id)}"
-            await asyncio.to_thread(self._mux.show, self._surface, text)
-            self._announced.add(parcel.message_id)
-        return Outcome("held", "inbox")
+    def prove(self, message_id: str) -> None:
+        """Hear that the agent has the message, which then needs no Enter."""
+        self._proved.add(message_id)
 
     async def _hold(self) -> str | None:
         """Return why nothing may be typed now; None when two looks found the agent idle and its composer empty."""
@@ -197,16 +143,24 @@ class Courier:
 
     async def _press_enter(self, trace: _Trace) -> Outcome:
         """Press Enter once the message is seen in the composer of an idle agent, and again if that did nothing."""
-        look = await self._watch(lambda look: look.is_final or trace.may_submit(look))
+        look = await self._watch(lambda look: look.is_final or trace.may_submit(look) or self._is_proved(trace))
+        if self._is_proved(trace):
+            return PROVED
         while trace.may_submit(look) and self._enters_left.get(trace.message_id, 0):
             self._enters_left[trace.message_id] -= 1
             await asyncio.to_thread(self._mux.press_enter, self._surface)
-            look = await self._watch(lambda look: trace.fate(look) is not None)
-            fate = trace.fate(look)
+            look = await self._watch(lambda look: self._fate(trace, look) is not None)
+            fate = self._fate(trace, look)
             if fate:
                 self._rests_until = asyncio.get_running_loop().time() + self._profile.paste.pause_ms / 1000
                 return fate
         return Outcome("typed-not-submitted", "Enter had no effect") if trace.may_submit(look) else trace.refusal(look)
+
+    def _fate(self, trace: _Trace, look: _Look) -> Outcome | None:
+        return PROVED if self._is_proved(trace) else trace.fate(look)
+
+    def _is_proved(self, trace: _Trace) -> bool:
+        return trace.message_id in self._proved
 
     async def _watch(self, is_enough: Callable[[_Look], bool]) -> _Look:
         """Look until `is_enough`, at most `verify_ms`; return the last look."""
@@ -220,9 +174,11 @@ class Courier:
     async def _look(self, history: int = 0) -> _Look:
         """Read the state, then the screen: a dialog shows on the screen before it shows in a title.
 
-        A dialog hides the composer, and what then looks like one is an earlier message.
+        A dialog hides the composer, and what then looks like one is an earlier message. The agent's own report comes
+        last, for it is the freshest.
         """
-        return await asyncio.to_thread(self._read, history)
+        look = await asyncio.to_thread(self._read, history)
+        return replace(look, reported=self._target.reported())
 
     def _read(self, history: int) -> _Look:
         states = self._mux.states()
@@ -245,14 +201,20 @@ class _Look:
     composer: detect.Composer
     text: str
     is_in_mode: bool
+    reported: str | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """The screen says idle, and the agent has not reported otherwise."""
+        return self.status.state == "idle" and self.reported in (None, "idle")
 
     @property
     def hold(self) -> str | None:
         """Why nothing may be typed; None when it may."""
         if self.is_in_mode:
             return "copy mode"
-        if self.status.state != "idle":
-            return self.status.text
+        if not self.is_idle:
+            return self.status.text if self.status.state != "idle" else self.reported
         return {"empty": None, "draft": "draft", "absent": "no composer"}[self.composer.kind]
 
     @property
@@ -277,7 +239,7 @@ class _Trace:
 
     def may_submit(self, look: _Look) -> bool:
         """Enter would submit the message and nothing else."""
-        return look.status.state == "idle" and not look.is_in_mode and self._is_alone_in(look.composer)
+        return look.is_idle and not look.is_in_mode and self._is_alone_in(look.composer)
 
     def refusal(self, look: _Look) -> Outcome:
         """What has become of the message without an Enter; only for a look that `may_submit` refused."""
@@ -315,13 +277,3 @@ class _Trace:
 
     def _is_marker(self, composer: detect.Composer) -> bool:
         return self._marker is not None and self._marker.fullmatch(detect.one_line(composer.text)) is not None
-
-
-def _header(parcel: Parcel, is_elsewhere: bool) -> str:
-    short = short_id(parcel.message_id)
-    notes = [f"read it: intercom-mux inbox {short}"] if is_elsewhere else []
-    if parcel.kind == "ask":
-        notes.append(f'reply: intercom-mux reply --to {short} "…"')
-    sender = "-".join(typeable(parcel.sender).split()) or "unknown"
-    reply_to = short_id(parcel.reply_to) if parcel.reply_to else None
-    return header.render(header.Header(sender, parcel.kind, short, reply_to, " · ".join(notes) or None))

@@ -1,0 +1,53 @@
+"""Which multiplexers can be used here, as facts for the spawn decision rule. Starts nothing but `tmux -V`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from intercom_mux.errors import MultiplexerError
+from intercom_mux.mux.tmux_version import require_tmux
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One multiplexer: whether a team could be opened in it here and now, and why or why not."""
+
+    name: str
+    is_usable: bool
+    why: str
+
+
+def backends(environ: Mapping[str, str], platform: str = sys.platform) -> tuple[Backend, ...]:
+    """Return what there is, in the order of preference: cmux only when we are inside it, then what the platform has."""
+    last = _psmux() if platform == "win32" else _tmux()
+    return (_cmux(environ), last)
+
+
+def _cmux(environ: Mapping[str, str]) -> Backend:
+    if not environ.get("CMUX_SURFACE_ID"):
+        return Backend("cmux", is_usable=False, why="we are not inside cmux")
+    return _driven("cmux", "we are inside cmux")
+
+
+def _psmux() -> Backend:
+    return _driven("psmux", "this is Windows")
+
+
+def _driven(name: str, why: str) -> Backend:
+    if find_spec(f"intercom_mux.mux.{name}") is None:
+        return Backend(name, is_usable=False, why=f"{why}, but this version does not drive {name} yet")
+    return Backend(name, is_usable=True, why=why)
+
+
+def _tmux() -> Backend:
+    try:
+        version = ".".join(map(str, require_tmux()))
+    except MultiplexerError as error:
+        return Backend("tmux", is_usable=False, why=error.message)
+    return Backend("tmux", is_usable=True, why=f"tmux {version} on a private socket")
