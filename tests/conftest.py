@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 _SCRUBBED = ("TMUX", "TMUX_PANE", "CMUX_WORKSPACE_ID", "CMUX_SURFACE_ID", "CMUX_SOCKET_PATH", "PI_CODING_AGENT_DIR")
 
 
+@pytest.fixture
+def homes() -> str:
+    """Where each test's HOME is made; a room may have its own."""
+    return "/tmp"
+
+
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(monkeypatch: pytest.MonkeyPatch, homes: str) -> Iterator[Path]:
     """A new short HOME with its own state directory; after the test no process and no socket of it may be left.
 
     The broker of this state directory, a daemon by design, is stopped here first.
     """
-    root = Path(tempfile.mkdtemp(prefix="imt-", dir="/tmp"))
+    root = Path(tempfile.mkdtemp(prefix="imt-", dir=homes))
     monkeypatch.setenv(TEST_MARKER, str(root))
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.setenv("XDG_STATE_HOME", str(root / "state"))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from intercom_mux.layout.model import Layout
 
+_SCHEMA_FILE = "layout.schema.json"
+_EDITOR_LINE = f"# yaml-language-server: $schema={_SCHEMA_FILE}\n"
+
 
 def parse_variables(_context: click.Context, _parameter: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
     """Return the `NAME=VALUE` pairs of `--var` as a mapping; a click callback."""
@@ -80,6 +83,16 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
             for peer in loaded.peers
         ]
     )
+    for notice in loaded.notices:
+        click.echo(f"note: {notice}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of layout files, for editors; `init` puts it beside the layout."""
+    from intercom_mux.layout.schema import layout_schema
+
+    _print_json(layout_schema())
 
 
 @click.command()
@@ -88,7 +101,11 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def init(name: str, filename: str | None, force: bool, as_json: bool) -> None:
-    """Copy a bundled layout into this project, as .intercom-mux/NAME.yaml, to change it."""
+    """Copy a bundled layout into this project, as .intercom-mux/NAME.yaml, to change it.
+
+    The JSON Schema is written beside it, and a first line by which editors find it.
+    """
+    import json
     import re
     from pathlib import Path
 
@@ -96,13 +113,15 @@ def init(name: str, filename: str | None, force: bool, as_json: bool) -> None:
     from intercom_mux.layout.load import required_variables
     from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE
     from intercom_mux.layout.problems import shown
+    from intercom_mux.layout.schema import layout_schema
 
     source = _bundled(name)
     team = _stem(name if filename is None else filename)
     if not re.fullmatch(NAME_PATTERN, team):
         raise click.BadParameter(f"{filename!r} cannot be a team name: {NAME_RULE}", param_hint="--as")
     target = Path.cwd() / PROJECT_DIRECTORY / f"{team}.yaml"
-    _write(target, source.read_text(encoding="utf-8"), force=force)
+    _write(target, _EDITOR_LINE + source.read_text(encoding="utf-8"), force=force)
+    _write(target.with_name(_SCHEMA_FILE), json.dumps(layout_schema(), indent=1) + "\n", force=True)
     needed = "".join(f" --var {variable}=…" for variable in required_variables(source))
     following = f"intercom-mux up {team}{needed}"
     if as_json:
@@ -165,10 +184,11 @@ def _layout_json(layout: Layout) -> dict[str, Any]:
         "path": str(layout.path),
         "project": str(layout.project),
         "mux": layout.mux,
-        "arrange": layout.arrange,
+        "arrange": layout.arrange.to_json(),
         "supervisor": layout.supervisor,
         "isolated": layout.isolated,
         "peers": peers,
+        "notices": layout.notices,
     }
 
 

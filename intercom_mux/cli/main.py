@@ -18,6 +18,7 @@ from intercom_mux.cli import (
     hook,
     layouts,
     look,
+    spawning,
     supervisor,
     talk,
     teams,
@@ -27,9 +28,10 @@ from intercom_mux.cli import (
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
+    "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
     "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait, supervisor.supervisor),
     "Looking": (look.list_, look.pending, look.inbox, look.tasks, look.progress, look.name, history.history),
-    "Layouts": (layouts.layouts, layouts.validate, layouts.init),
+    "Layouts": (layouts.layouts, layouts.validate, layouts.init, layouts.schema),
     "Agents": (agents.agents, bridges.mcp, bridges.skill),
     "Plumbing": (broker.broker, complete.completion, hook.hook),
 }

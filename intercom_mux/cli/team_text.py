@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.agents import launch
 from intercom_mux.cli.text import one_line, plural, span, table, task_cells, width
+from intercom_mux.layout.model import Arrangement
+from intercom_mux.team import start_order
 from intercom_mux.team.multiplexer import attach_argv
 
 if TYPE_CHECKING:
-    from intercom_mux.team.plan import TeamPlan
+    from collections.abc import Mapping, Sequence
+
+    from intercom_mux.team.command_plan import CommandPlan
+    from intercom_mux.team.plan import PeerPlan, TeamPlan
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
 
 _SHOWN_ARGV = 160
+_MEANS = {"abort": "ends the start", "warn": "is told"}
+_SECRET = re.compile(r"(?i)(token|secret|passw|api_?key|private_?key|credential|auth)")
 
 
 def json_text(value: object) -> str:
@@ -27,15 +35,84 @@ def json_text(value: object) -> str:
 
 def dry_run(plan: TeamPlan) -> str:
     """Return what `up` would start, command lines included."""
-    lines = [f"{plan.name}: {plural(len(plan.peers), 'peer', 'peers')} in {plan.project}, arranged {plan.arrange}"]
+    arranged = Arrangement.of(plan.arrange)
+    lines = [f"{plan.name}: {plural(len(plan.peers), 'peer', 'peers')} in {plan.project}, arranged {arranged}"]
     lines.append(f"  tmux socket {plan.socket}")
+    lines += _commands("before_up", plan.before_up)
+    lines += _order(plan)
     for peer in plan.peers:
+        if peer.is_reused:
+            lines.append(f"  {peer.name} ({peer.role}) is session {peer.session_id}, which is there already")
+            continue
         command = one_line(shlex.join(map(launch.shown, peer.argv)))
         shown = command if len(command) <= _SHOWN_ARGV else f"{command[:_SHOWN_ARGV]}…"
         reference = ", a reference" if peer.is_reference else ""
         lines.append(f"  {peer.name} ({peer.role}, {peer.profile}{reference}) in {peer.cwd}")
         lines.append(f"    {shown}")
+        lines += _details(peer)
+    lines += _commands("after_up", plan.after_up) + _commands("before_down", plan.before_down)
     lines += [f"note: {notice}" for notice in plan.notices]
+    return "\n".join(lines)
+
+
+def _commands(stage: str, commands: Sequence[CommandPlan]) -> list[str]:
+    return [f"  {stage}: {_command(each)} (in {each.cwd}; a failure {_MEANS[each.on_failure]})" for each in commands]
+
+
+def _command(command: CommandPlan) -> str:
+    return one_line(command.argv[2] if command.argv[:2] == ["sh", "-c"] else shlex.join(command.argv))
+
+
+def _order(plan: TeamPlan) -> list[str]:
+    """Return the order of the start, if there is one."""
+    if not any(peer.depends_on for peer in plan.peers):
+        return []
+    waves = start_order.waves({peer.name: peer.depends_on for peer in plan.peers})
+    return [f"  order: {', then '.join(' + '.join(wave) for wave in waves)}"]
+
+
+def _details(peer: PeerPlan) -> list[str]:
+    """Return what else there is to a peer's start: worktree, what it waits for, restarts, environment, files."""
+    lines = []
+    if tree := peer.worktree:
+        lines.append(f"    worktree {tree.path}, branch {tree.branch} from {tree.base[:12]}, kept {tree.keep}")
+        if tree.setup:
+            lines.append(f"    set up by: {_command(tree.setup)}")
+    if peer.depends_on:
+        lines.append(f"    waits for {', '.join(f'{each.peer} ({each.condition})' for each in peer.depends_on)}")
+    if peer.restart.policy != "no":
+        lines.append(f"    restarted {peer.restart.policy}, {peer.restart.max_retries} times in 10 minutes at most")
+    if env := masked({name: value for name, value in peer.env.items() if name != "PATH"}):
+        lines.append(f"    environment {one_line(' '.join(f'{name}={value}' for name, value in env.items()))}")
+    if peer.files:
+        lines.append(f"    files {', '.join(peer.files)}")
+    return lines
+
+
+def masked(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for people: the values of what is named like a secret are not shown."""
+    return {name: "…" if _SECRET.search(name) else launch.shown(value) for name, value in env.items()}
+
+
+def plan_json(plan: TeamPlan) -> Json:
+    """Return what `up --dry-run --json` prints: the plan, with secrets masked, and the order of the start."""
+    value = plan.to_json()
+    for peer in value["peers"]:
+        peer["env"] = masked(peer["env"])
+    value["order"] = start_order.waves({peer.name: peer.depends_on for peer in plan.peers})
+    return value
+
+
+def explained(rows: Sequence[Json]) -> str:
+    """Return what `--explain` prints: per peer the verdict, and each condition that was looked at."""
+    lines = []
+    for row in rows:
+        where = {"spawn": f" in {row['backend']}", "reuse": f" {row['session']}"}.get(row["verdict"], "")
+        lines.append(f"{row['peer']}: {row['verdict']}{where}")
+        reasons = [(each["condition"], "yes" if each["holds"] else "no", each["why"]) for each in row["reasons"]]
+        lines.append(table(reasons, indent="  "))
+        if row["advice"]:
+            lines.append(f"  {row['advice']}")
     return "\n".join(lines)
 
 
@@ -80,6 +157,8 @@ def summarise(plan: TeamPlan, state: TeamState, difference: Json, statuses: dict
         "running": difference.get("running", []),
         "drifted": difference.get("drifted", []),
         "extra": difference.get("extra", []),
+        "reused": difference.get("reused", []),
+        "added": difference.get("added", []),
         "notices": list(plan.notices),
         "peers": [
             {
@@ -90,9 +169,10 @@ def summarise(plan: TeamPlan, state: TeamState, difference: Json, statuses: dict
                 "session": peer.session_id,
                 "surface": peer.surface,
                 "pid": peer.pid,
-                "state": statuses.get(peer.name, "running"),
+                "state": "reused" if peer.is_reused else statuses.get(peer.name, "running"),
+                "origin": peer.origin,
                 "is_reference": peer.name in roles and roles[peer.name].is_reference,
-                "attach": shlex.join(attach_argv(state, peer.surface)),
+                "attach": "" if peer.is_reused else shlex.join(attach_argv(state, peer.surface)),
             }
             for peer in state.peers.values()
         ],
@@ -113,6 +193,10 @@ def summary(value: Json) -> str:
     if value["drifted"]:
         names = ", ".join(value["drifted"])
         lines.append(f"changed since it was started, left as it runs: {names} (`down` and `up` apply it)")
+    if value["reused"]:
+        lines.append(f"sessions that were there, never restarted, typed into or ended: {', '.join(value['reused'])}")
+    if value["added"]:
+        lines.append(f"added by `spawn` or `scale`: {', '.join(value['added'])}")
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
     talk = next((peer["name"] for peer in reversed(value["peers"])), "NAME")
@@ -124,12 +208,30 @@ def summary(value: Json) -> str:
     return "\n".join(lines)
 
 
+_CHANGES = {
+    "known": "is in the team already",
+    "absent": "is no peer of the team; nothing to end",
+    "ended": "is ended, its pane closed and its mail returned",
+    "released": "is let go of; it goes on where it runs",
+    "reused": "is a session that was there; it is never restarted, typed into or ended",
+}
+
+
+def changed(rows: Sequence[Json]) -> str:
+    """Return what `spawn`, `kill`, `restart` and `scale` print: one line per peer."""
+    lines = [f"note: {notice}" for row in rows for notice in row.get("notices", ())]
+    lines += [f"{row['peer']} {_CHANGES.get(row['state'], 'is ' + row['state'])}" for row in rows]
+    return "\n".join(lines)
+
+
 def ended(row: Json) -> str:
     """Return what `down` prints for one team."""
     if row.get("detached"):
         return f"{row['team']}: going down, this pane included; its log is {row['log']}"
     lines = [f"{row['team']} is down: {plural(row['ended'], 'process', 'processes')} ended, none left"]
     lines += [f"  left alone: {s['pid']} {s['command'][:80]} ({s['why']})" for s in row["spared"]]
+    lines += [f"  cmux did not let us close the surface of {name}; close it there if it stays" for name in row["left"]]
+    lines += [f"  {kept['peer']}: {kept['told']}" for kept in row["worktrees"]]
     return "\n".join(lines)
 
 

@@ -15,14 +15,16 @@ from intercom_mux.cli.layouts import variables_option
 
 if TYPE_CHECKING:
     from intercom_mux.errors import TeamError
+    from intercom_mux.layout.model import Layout
     from intercom_mux.team.daemon_process import SpareDaemon
+    from intercom_mux.team.decide import Decision
     from intercom_mux.team.plan import TeamPlan
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
 
-_TEAM = click.option("--team", metavar="NAME", shell_complete=team_names, help="The team: its name, NAME@DIR, or id.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+TEAM = click.option("--team", metavar="NAME", shell_complete=team_names, help="The team: its name, NAME@DIR, or id.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
@@ -31,27 +33,35 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @variables_option
 @click.option("--attach", is_flag=True, help="Watch the team in this terminal once it is up.")
 @click.option("--dry-run", is_flag=True, help="Print what would be started, and start nothing.")
+@click.option("--explain", is_flag=True, help="Say of each peer whether it would be started and why; start nothing.")
 @click.option("--no-wait", is_flag=True, help="Return when every program lives, without waiting until it is ready.")
-@_JSON
+@JSON
 def up(
     layout: str | None,
     agent: str | None,
     variables: dict[str, str],
     attach: bool,
     dry_run: bool,
+    explain: bool,
     no_wait: bool,
     as_json: bool,
 ) -> None:
     """Bring up the team of LAYOUT: a file, or a name known to `intercom-mux layouts`.
 
-    What runs already stays as it is; what is missing is started.
+    What runs already stays as it is; what is missing is started. A connected session of a peer's name and directory
+    that is in no team fills its place (docs/spawning.md).
     """
     from intercom_mux.cli import team_text
     from intercom_mux.team.daemon_process import SpareDaemon
 
+    if explain:
+        _, decisions = _decide(layout, variables)
+        rows = [decision.to_json() for decision in decisions]
+        click.echo(team_text.json_text(rows) if as_json else team_text.explained(rows))
+        return
     if dry_run:
         plan = _plan(layout, agent, variables)
-        click.echo(team_text.json_text(plan.to_json()) if as_json else team_text.dry_run(plan))
+        click.echo(team_text.json_text(team_text.plan_json(plan)) if as_json else team_text.dry_run(plan))
         return
     if attach:
         _check_terminal()
@@ -63,14 +73,33 @@ def up(
         _attach(state, None)
 
 
-def _plan(layout: str | None, agent: str | None, variables: dict[str, str]) -> TeamPlan:
+def _decide(layout: str | None, variables: dict[str, str]) -> tuple[Layout, tuple[Decision, ...]]:
     from intercom_mux.layout.find import find_layout
     from intercom_mux.layout.load import load_layout
-    from intercom_mux.team.plan import make_plan
+    from intercom_mux.team.decide import decide_all
+    from intercom_mux.team.facts import facts_for, requests_of
 
     found = find_layout(layout, Path.cwd())
     loaded = load_layout(found, variables=variables, environ=os.environ)
-    return make_plan(loaded, agent=agent)
+    return loaded, decide_all(requests_of(loaded), facts_for(loaded))
+
+
+def _plan(layout: str | None, agent: str | None, variables: dict[str, str]) -> TeamPlan:
+    from intercom_mux.errors import MultiplexerError
+    from intercom_mux.mux.tmux_version import install_hint
+    from intercom_mux.team.plan import make_plan
+
+    loaded, decisions = _decide(layout, variables)
+    plan = make_plan(loaded, agent=agent, variables=variables, decisions=decisions)
+    if not plan.peers:
+        last = decisions[-1]
+        raise MultiplexerError(
+            f"nothing can be started: {last.reasons[-1].why}",
+            code="E_TMUX_MISSING",
+            hint=f"{install_hint()}; {last.advice}",
+            decisions=[decision.to_json() for decision in decisions],
+        )
+    return plan
 
 
 def _bring_up(
@@ -90,6 +119,10 @@ def _bring_up(
             difference.update(event)
         elif event["event"] == "waiting":
             text.note(f"waiting until an earlier start of {plan.name} is done")
+        elif event["event"] == "output":
+            text.note(f"{event['what']} | {event['line']}")
+        elif event["event"] == "warning":
+            text.note(event["message"])
         elif "peer" in event:
             statuses[event["peer"]] = event["event"]
         told.add(event["event"])
@@ -110,13 +143,15 @@ def _bring_up(
 
 
 @click.command()
-@_TEAM
+@TEAM
 @click.option("--all", "everything", is_flag=True, help="End every team.")
 @click.option("--grace", "grace_s", type=float, default=3.0, show_default=True, help="Seconds between TERM and KILL.")
 @click.option("--after", type=int, hidden=True, help="Begin when this parent process has ended.")
-@_JSON
+@JSON
 def down(team: str | None, everything: bool, grace_s: float, after: int | None, as_json: bool) -> None:
     """End a team: its panes, its processes and everything they started. Nothing of it is left running."""
+    from dataclasses import asdict
+
     from intercom_mux.cli import team_text
     from intercom_mux.errors import TeamError
     from intercom_mux.team import down as teardown
@@ -130,7 +165,7 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
         teams = team_states.all_teams(unreadable.append)
     else:
         try:
-            teams = [_select(team)]
+            teams = [select(team)]
         except TeamError as error:
             if error.code != "E_NO_TEAM" or team is not None:
                 raise
@@ -141,9 +176,10 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
             log = teardown.down_detached(state, grace_s)
             rows.append({"team": state.name, "detached": True, "log": str(log)})
             continue
-        ended = teardown.down(state, grace_s=grace_s, on_wait=text.note)
+        ended = teardown.down(state, grace_s=grace_s, on_line=text.note, on_wait=text.note)
         spared = [{"pid": s.proc.pid, "command": s.proc.command, "why": s.reason} for s in ended.spared]
-        rows.append({"team": ended.team, "ended": ended.ended, "spared": spared})
+        rows.append({"team": ended.team, "ended": ended.ended, "spared": spared, "left": list(ended.left)})
+        rows[-1]["worktrees"] = [{**asdict(kept), "told": kept.told} for kept in ended.worktrees]
     if as_json:
         click.echo(team_text.json_text([*rows, *(error.to_json() for error in unreadable)]))
     elif rows or not unreadable:
@@ -155,7 +191,7 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
         click.get_current_context().exit(unreadable[0].exit_code)
 
 
-def _select(team: str | None) -> TeamState:
+def select(team: str | None) -> TeamState:
     """Return the team that a command without more words means."""
     from intercom_mux.client import identity as identities
     from intercom_mux.team.state import select_team
@@ -169,8 +205,8 @@ def _note_unreadable(error: TeamError) -> None:
 
 
 @click.command()
-@_TEAM
-@_JSON
+@TEAM
+@JSON
 def status(team: str | None, as_json: bool) -> None:
     """Show this session, the broker, and the team: peers with live status, tasks, waiting asks."""
     from intercom_mux.cli import team_text
@@ -182,10 +218,10 @@ def status(team: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("peer", required=False)
-@_TEAM
+@TEAM
 def attach(peer: str | None, team: str | None) -> None:
     """Watch a team in this terminal, at PEER's pane if given. Detach with Ctrl-B d."""
-    state = _select(team)
+    state = select(team)
     surface = _surface(state, peer) if peer else None
     _check_server(state)
     _check_terminal()
@@ -196,6 +232,12 @@ def _surface(state: TeamState, peer: str) -> str:
     from intercom_mux.errors import TeamError
 
     known = state.peers.get(peer)
+    if known is not None and known.is_reused:
+        raise TeamError(
+            f"{peer} is a session that registered by itself, and has no pane here",
+            code="E_REUSED",
+            hint=f"look at it where it runs; talk to it with `intercom-mux ask {peer}`",
+        )
     if known is None or known.surface is None:
         names = ", ".join(sorted(state.peers))
         raise TeamError(f'team {state.name} has no peer "{peer}"', code="E_NO_PEER", hint=f"known: {names}")
@@ -211,6 +253,8 @@ def _check_server(state: TeamState) -> None:
     from intercom_mux.errors import MultiplexerError
     from intercom_mux.team import processes
 
+    if state.mux != "tmux":
+        return
     if state.server is None or not processes.is_alive(state.server):
         raise MultiplexerError(
             f"the tmux server of {state.name} is gone", code="E_SERVER_GONE", hint="start it again: `intercom-mux up`"
@@ -228,7 +272,7 @@ def _attach(state: TeamState, surface: str | None) -> None:
 
 @click.command()
 @click.argument("peer", required=False)
-@_TEAM
+@TEAM
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what comes.")
 @click.option("-n", "--lines", default=200, show_default=True, help="Lines to begin with.")
 @click.option("--raw", is_flag=True, help="Print the recorded bytes, escape sequences included.")
@@ -238,7 +282,7 @@ def logs(peer: str | None, team: str | None, follow: bool, lines: int, raw: bool
     from intercom_mux import paths
     from intercom_mux.cli import log_text
 
-    state = _select(team)
+    state = select(team)
     directory = paths.team_state_dir(state.id)
     if daemon:
         file = directory / "daemon.log"

@@ -6,6 +6,7 @@ file into the frames that need it and nowhere else. docs/ARCHITECTURE.md, "Which
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -119,7 +120,7 @@ def dial(path: Path, timeout_s: float) -> tuple[socket.socket, Json]:
 
     Raises:
         OSError: Nobody listens.
-        BrokerError: The endpoint file is refused (`E_ENDPOINT`).
+        BrokerError: The endpoint file is refused (`E_ENDPOINT`), or a sandbox forbids the connection (`E_SANDBOX`).
     """
     if is_tcp(path):
         endpoint = read_endpoint(path)
@@ -128,8 +129,15 @@ def dial(path: Path, timeout_s: float) -> tuple[socket.socket, Json]:
     sock.settimeout(timeout_s)
     try:
         sock.connect(str(path))
-    except OSError:
+    except OSError as error:
         sock.close()
+        if error.errno == errno.EPERM:
+            # A socket that is not ours to use is EACCES; this is a sandbox, codex's for example.
+            raise BrokerError(
+                f"the sandbox that this command runs in may not connect to the broker at {path}",
+                code="E_SANDBOX",
+                hint="use the MCP tools of the server `intercom` (intercom_reply, intercom_send, …) instead",
+            ) from error
         raise
     return sock, {}
 

@@ -86,6 +86,15 @@ def bundled_layouts() -> dict[str, Path]:
     return _layouts_in(_bundled_directory())
 
 
+def named_layouts(start: Path) -> dict[str, list[Path]]:
+    """Return name → every file that has it, seen from `start`, the strongest first."""
+    found: dict[str, list[Path]] = {}
+    for _origin, directory in _places(start):
+        for name, path in _layouts_in(directory).items():
+            found.setdefault(name, []).append(path)
+    return found
+
+
 def _bundled_directory() -> Path:
     """Return where they lie: inside the installed package, else in its checkout."""
     package = Path(__file__).parent.parent

@@ -12,21 +12,22 @@ from intercom_mux.agents.find import AUTO, COMMAND, load_profiles
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout import document
 from intercom_mux.layout.agents import read_agents
+from intercom_mux.layout.arrange import read_arrangement
 from intercom_mux.layout.expand import names_in
 from intercom_mux.layout.files import NotTextError, UnreadableError, read_text
+from intercom_mux.layout.lifecycle import read_commands, shell
 from intercom_mux.layout.model import (
-    ARRANGEMENTS,
     MULTIPLEXERS,
     NAME_PATTERN,
     NAME_RULE,
     SCOPES,
-    VARIABLE_PATTERN,
     Layout,
     Mark,
 )
 from intercom_mux.layout.peers import PeerReader
 from intercom_mux.layout.problems import Guess, Problems, quoted, shown
 from intercom_mux.layout.section import Section, Values
+from intercom_mux.layout.variables import read_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 256 * 1024
 
 KEYS = (
-    *("version", "name", "description", "vars", "mux", "arrange", "supervisor", "scope", "agents", "notify"),
-    *("defaults", "peers"),
+    *("version", "extends", "include", "name", "description", "vars", "mux", "arrange", "focus", "supervisor"),
+    *("scope", "agents", "notify", "before_up", "after_up", "before_down", "defaults", "roles", "peers"),
 )
 
 
@@ -57,7 +58,7 @@ def load_layout(found: Found, *, variables: Mapping[str, str] | None = None, env
     """
     problems = Problems(found.path)
     text = _layout_text(found.path, problems)
-    root = _root(found.path, text, problems)
+    root, text = _composed(found.path, found.project, _root(found.path, text, problems), text, problems)
     layout = _Loader(found, problems, variables or {}, environ).layout(root, text)
     problems.raise_any()
     return layout
@@ -83,7 +84,8 @@ def required_variables(path: Path) -> list[str]:
     """
     problems = Problems(path)
     text = _layout_text(path, problems)
-    variables = _root(path, text, problems).entries.get("vars")
+    root, text = _composed(path, path.parent, _root(path, text, problems), text, problems)
+    variables = root.entries.get("vars")
     own = variables.value.entries if variables and isinstance(variables.value, document.Mapping) else ()
     return list(dict.fromkeys(name for name, has_default in names_in(text) if not has_default and name not in own))
 
@@ -111,6 +113,20 @@ def _root(path: Path, text: str, problems: Problems) -> document.Mapping:
     raise problems.error()
 
 
+def _composed(
+    path: Path, project: Path, root: document.Mapping, text: str, problems: Problems
+) -> tuple[document.Mapping, str]:
+    """Return the file with all that it extends and includes, as one mapping, and the texts of all these files."""
+    if "extends" not in root.entries and "include" not in root.entries:
+        return root, text
+    from intercom_mux.layout.compose import Composer  # most layouts stand alone
+
+    composer = Composer(
+        project, problems, lambda file: (found := _layout_text(file, problems), _root(file, found, problems))
+    )
+    return composer.compose(path, root, text)
+
+
 class _Loader:
     """One run over one file."""
 
@@ -130,18 +146,24 @@ class _Loader:
         self._check_description(root)
         agents = read_agents(root)
         known = [name for name in (AUTO, *agents, *load_profiles()) if name != COMMAND]
-        peers, doubtful = PeerReader(self._found, self._environ, known).read(root)
+        reader = PeerReader(self._found, self._environ, known)
+        peers, doubtful = reader.read(root)
+        arrange, notices = read_arrangement(root, peers)
         return Layout(
             name=self._team_name(root),
             path=self._found.path,
             project=self._found.project,
             mux=root.choice("mux", MULTIPLEXERS) or "auto",
-            arrange=root.choice("arrange", ARRANGEMENTS) or "main-left",
+            arrange=arrange,
             peers=tuple(peers),
             supervisor=self._supervisor(root, peers, doubtful),
             isolated=root.choice("scope", SCOPES) == "isolated",
             agents=agents,
-            notify=tuple(root.words("notify", lambda text: ["sh", "-c", text]) or ()),
+            notify=tuple(root.words("notify", shell) or ()),
+            before_up=read_commands(root, "before_up", "abort", reader.directory),
+            after_up=read_commands(root, "after_up", "warn", reader.directory),
+            before_down=read_commands(root, "before_down", "warn", reader.directory),
+            notices=tuple(notices),
         )
 
     def _lookup(self, name: str) -> str | None:
@@ -166,11 +188,7 @@ class _Loader:
     def _read_variables(self, root: Section, text: str) -> None:
         """Evaluate `vars` in order, but for what `--var` gives; a `--var` that nothing here uses is a problem."""
         variables = root.section("vars")
-        for name in variables:
-            if not re.fullmatch(VARIABLE_PATTERN, name):
-                variables.key_fault(name, "a variable is named with letters, digits and underscore")
-            elif name not in self._given:
-                self._own[name] = variables.word(name) or ""
+        read_variables(variables, self._given, self._environ, self._own)
         used = {name for name, _has_default in names_in(text)} | set(variables)
         for name in self._given:
             if name not in used:

@@ -12,11 +12,23 @@ if TYPE_CHECKING:
 ARRANGEMENTS = ("main-left", "main-top", "tiled", "columns", "rows", "windows", "sessions")
 """Accepted values of `arrange`: the first five are panes of one window."""
 
-MULTIPLEXERS = ("auto", "tmux")
+MULTIPLEXERS = ("auto", "tmux", "cmux")
 """Accepted values of `mux`."""
 
 SCOPES = ("shared", "isolated")
 """Accepted values of `scope`."""
+
+KEEP = ("if-changed", "always", "never")
+"""Accepted values of a worktree's `keep`."""
+
+RESTARTS = ("no", "on-failure", "always")
+"""Accepted values of `restart`."""
+
+CONDITIONS = ("started", "ready", "exited-ok")
+"""Accepted values in `depends_on`."""
+
+ON_FAILURE = ("abort", "warn")
+"""Accepted values of a command's `on_failure`."""
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}"
 """What a peer or a team may be called, as a full match."""
@@ -144,13 +156,13 @@ class Command:
     Attributes:
         cwd: Absolute directory; None for the directory that belongs to it (the project, or the worktree).
         timeout_s: Seconds until it is ended.
-        on_failure: "abort" what it belongs to, or "warn" and go on.
+        on_failure: One of `ON_FAILURE`: abort what it belongs to, or warn and go on.
     """
 
     argv: tuple[str, ...]
     cwd: Path | None = None
     timeout_s: int = 600
-    on_failure: Literal["abort", "warn"] = "abort"
+    on_failure: str = "abort"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +173,31 @@ class Worktree:
         branch: With {peer} and {team} to be replaced; None for the default.
         base: What the branch starts from; None for the present HEAD.
         setup: Run in it after it was made; None for nothing.
-        keep: What `down` does with it; uncommitted work is never removed.
+        keep: What `down` does with it, one of `KEEP`; uncommitted work is never removed.
     """
 
     branch: str | None = None
     base: str | None = None
     setup: Command | None = None
-    keep: Literal["if-changed", "always", "never"] = "if-changed"
+    keep: str = "if-changed"
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A peer that has to be so far before another one starts."""
+    """A peer that has to be so far before another one starts; `condition` is one of `CONDITIONS`."""
 
     peer: str
-    condition: Literal["started", "ready", "exited-ok"] = "ready"
+    condition: str = "ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """What happens when a peer's program ends: after `backoff_s` seconds, doubled each time, up to `max_retries`."""
+    """Whether a peer whose program ended is started again: one of `RESTARTS`.
 
-    policy: Literal["no", "on-failure", "always"] = "no"
+    It waits `backoff_s` seconds before the first time, twice as long before each further one, up to `max_retries`.
+    """
+
+    policy: str = "no"
     max_retries: int = 5
     backoff_s: int = 1
 

@@ -88,7 +88,7 @@ class Problems:
         Args:
             then: The command that shows whether they are mended; "" is `validate` of the file.
         """
-        ordered = sorted(self._found, key=lambda problem: (problem.mark.line, problem.mark.column))
+        ordered = sorted(self._found, key=self._place)
         told = [problem.to_json() for problem in ordered[:MAX_TOLD]]
         file = shown(self.path)
         lines = [f"{file}: {_counted(len(ordered))}", *(_line(fact) for fact in told)]
@@ -102,6 +102,11 @@ class Problems:
             problems=told,
             path=str(self.path),
         )
+
+    def _place(self, problem: Problem) -> tuple[bool, str, int, int]:
+        """Return what problems are ordered by: those of the file itself come first."""
+        mark = problem.mark
+        return (mark.path != self.path, str(mark.path), mark.line, mark.column)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:

@@ -109,6 +109,11 @@ class Section:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
+    @property
+    def path(self) -> str:
+        """The section's own dotted key."""
+        return self._key
+
     def check_keys(self, known: Sequence[str]) -> None:
         """Note every key that is not in `known`."""
         for name, entry in self._entries.items():

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from intercom_mux.layout.model import Arrangement
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -60,9 +62,11 @@ class Multiplexer(Protocol):
     """What every backend offers."""
 
     name: str
+    owns_server: bool
+    """Whether the server is the team's own, to be ended with it; else it is the user's, and `server_pid` is None."""
 
-    def open(self, session: str, arrange: str, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
-        """Open surfaces and return name → surface id, in the order given.
+    def open(self, session: str, arrange: str | Arrangement, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
+        """Open surfaces and return name → surface id, in the order given; a word is short for `Arrangement(word)`.
 
         Joins what runs already: on a running server the surfaces are added to it, and nobody's focus moves. All or
         nothing: on failure what this call opened is closed again.
@@ -103,6 +107,14 @@ class Multiplexer(Protocol):
 
     def attach_argv(self, surface: str | None = None) -> list[str]:
         """Return the command a person runs to watch, at `surface` if given."""
+
+
+@runtime_checkable
+class Respawning(Protocol):
+    """A multiplexer that can start a program anew in a surface whose program has ended."""
+
+    def respawn(self, surface: str, spec: SurfaceSpec) -> None:
+        """Start `spec` in the dead `surface`, which keeps its place; its screen begins empty, its log goes on."""
 
 
 def typeable(text: str) -> str:

@@ -1,17 +1,22 @@
-"""Which multiplexers can be used here, as facts for the spawn decision rule. Starts nothing but `tmux -V`."""
+"""Which multiplexers can be used here, as facts for the spawn decision rule. Starts nothing but `tmux -V`
+and, inside cmux, `cmux version` and `cmux ping`.
+"""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from intercom_mux.errors import MultiplexerError
+from intercom_mux.mux.cmux_recognise import is_inside, recognise
 from intercom_mux.mux.tmux_version import require_tmux
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+DRIVEN = frozenset({"tmux"})
+"""What `team/multiplexer.py` opens teams in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,13 @@ def backends(environ: Mapping[str, str], platform: str = sys.platform) -> tuple[
 
 
 def _cmux(environ: Mapping[str, str]) -> Backend:
-    if not environ.get("CMUX_SURFACE_ID"):
+    if not is_inside(environ):
         return Backend("cmux", is_usable=False, why="we are not inside cmux")
-    return _driven("cmux", "we are inside cmux")
+    try:
+        version = ".".join(map(str, recognise(environ).version))
+    except MultiplexerError as error:
+        return Backend("cmux", is_usable=False, why=f"we are inside cmux, but {error.message}")
+    return Backend("cmux", is_usable=True, why=f"we are inside cmux {version}")
 
 
 def _psmux() -> Backend:
@@ -40,7 +49,7 @@ def _psmux() -> Backend:
 
 
 def _driven(name: str, why: str) -> Backend:
-    if find_spec(f"intercom_mux.mux.{name}") is None:
+    if name not in DRIVEN:
         return Backend(name, is_usable=False, why=f"{why}, but this version does not drive {name} yet")
     return Backend(name, is_usable=True, why=why)
 

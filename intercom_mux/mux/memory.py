@@ -12,6 +12,8 @@ from intercom_mux.mux.base import SurfaceSpec, SurfaceState, typeable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from intercom_mux.layout.model import Arrangement
+
 
 @dataclass(slots=True)
 class MemorySurface:
@@ -42,6 +44,7 @@ class MemoryMultiplexer:
     """Surfaces in a dict; `surfaces` is open to the test. Ids are `m1`, `m2`, … and never used again."""
 
     name = "memory"
+    owns_server = True
 
     def __init__(self) -> None:
         self.surfaces: dict[str, MemorySurface] = {}
@@ -50,7 +53,12 @@ class MemoryMultiplexer:
         self._is_up = False
         self._opened = 0
 
-    def open(self, session: str, arrange: str, specs: Sequence[SurfaceSpec]) -> dict[str, str]:  # noqa: ARG002 - no geometry here
+    def open(
+        self,
+        session: str,
+        arrange: str | Arrangement,  # noqa: ARG002 - no geometry here
+        specs: Sequence[SurfaceSpec],
+    ) -> dict[str, str]:
         for spec in specs:
             if not spec.cwd.is_dir():
                 raise MultiplexerError(f"{spec.name}: no such directory: {spec.cwd}", peer=spec.name, cwd=str(spec.cwd))

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from intercom_mux.errors import MultiplexerError
+from intercom_mux.layout.model import Arrangement
 from intercom_mux.mux import tmux_script
 from intercom_mux.mux.base import typeable
 from intercom_mux.mux.environment import base_environment
+from intercom_mux.mux.preflight import check_spec
 from intercom_mux.mux.process import is_zombie, wait_for_end
 from intercom_mux.mux.tmux_attach import attach_argv
 from intercom_mux.mux.tmux_client import run_client
@@ -45,7 +47,7 @@ _NOTE_S = 5
 _GONE = ("no server running", "error connecting", "server exited", "lost server")
 _WINDOW_FORMAT = (
     "#{session_name} #{window_id} #{window_index} #{window_panes} #{window_width} #{window_height}"
-    f" #{{?{PEER_OPTION},1,0}}"
+    f" #{{?{PEER_OPTION},1,0}} #{{s/[^A-Za-z0-9._-]/?/:{PEER_OPTION}}}"
 )
 _REFUSALS = {
     "pane_dead": "its program has ended",
@@ -83,6 +85,7 @@ class TmuxMultiplexer:
     """
 
     name = "tmux"
+    owns_server = True
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class TmuxMultiplexer:
         self._tmux_bin = tmux_bin or "tmux"
         self._pastes = 0
 
-    def open(self, session: str, arrange: str, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
+    def open(self, session: str, arrange: str | Arrangement, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
         """Open surfaces by one run of the client, two when the server runs already.
 
         A server that is just going away is waited for, up to two seconds. After `E_OUTCOME_UNKNOWN` on a running
@@ -107,7 +110,7 @@ class TmuxMultiplexer:
         if not specs:
             return {}
         for spec in specs:
-            _prepare(spec)
+            check_spec(spec)
         deadline = time.monotonic() + _RETRY_S
         while True:
             try:
@@ -117,10 +120,10 @@ class TmuxMultiplexer:
                     raise
                 time.sleep(0.02)
 
-    def _open(self, session: str, arrange: str, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
+    def _open(self, session: str, arrange: str | Arrangement, specs: Sequence[SurfaceSpec]) -> dict[str, str]:
         is_fresh = self.server_pid() is None
         placing = Placing({}) if is_fresh else self._running()
-        tmux_script.open_surfaces(session, arrange, specs, placing)
+        tmux_script.open_surfaces(session, Arrangement.of(arrange), specs, placing)
         start = ["start-server", ";", "source-file", "-"] if is_fresh else ["source-file", "-"]
         try:
             run = self._run(
@@ -131,20 +134,32 @@ class TmuxMultiplexer:
             raise
         opened = [line for line in run.stdout if line.startswith("%")]
         if run.returncode == 0 and not run.stderr and len(opened) == len(specs):
-            return dict(zip((spec.name for spec in specs), opened, strict=True))
+            ids = dict(zip(placing.opened, opened, strict=True))
+            return {spec.name: ids[spec.name] for spec in specs}
         self._take_back(opened, placing, is_fresh=is_fresh)
         return self._fail("open surfaces", run)
+
+    def respawn(self, surface: str, spec: SurfaceSpec) -> None:
+        """Start `spec` in a dead pane; one that lives is refused by tmux."""
+        check_spec(spec)
+        placing = self._running()
+        tmux_script.respawn(_pinned(surface), spec, placing)
+        run = self._run("source-file", "-", stdin=tmux_script.script(placing.commands))
+        if run.returncode != 0 or run.stderr:
+            self._fail("start a program again", run)
 
     def _running(self) -> Placing:
         """Return what runs, to be joined, and the commands that bring its environment up to date."""
         shown = self._list("show-environment", "-g")
         placing = Placing({}, tmux_script.refresh_environment("\n".join(shown), base_environment()))
         for line in self._list("list-panes", "-a", "-F", _WINDOW_FORMAT):
-            session, window, *numbers = line.split(" ")
+            session, window, *numbers, peer = line.split(" ", 7)
             index, panes, width, height, is_peer = map(int, numbers)
             windows = {seen.id: seen for seen in placing.sessions.get(session, ())}
-            is_ours = bool(is_peer) or (window in windows and windows[window].is_ours)
-            windows[window] = Window(window, index, panes, width, height, is_ours)
+            before = windows.get(window)
+            is_ours = bool(is_peer) or (before is not None and before.is_ours)
+            peers = (*(before.peers if before else ()), peer)
+            windows[window] = Window(window, index, panes, width, height, is_ours, peers)
             placing.sessions[session] = list(windows.values())
         return placing
 
@@ -342,22 +357,6 @@ class TmuxMultiplexer:
             raise _ServerGone(message, socket=str(self.socket))
         is_gone = re.search(r"(can't find|no such) (pane|window|session)", problem)
         raise MultiplexerError(message, code="E_SURFACE_GONE" if is_gone else "E_MULTIPLEXER", socket=str(self.socket))
-
-
-def _prepare(spec: SurfaceSpec) -> None:
-    """Refuse what tmux would pass over in silence, and make the log file a private one."""
-    if not spec.cwd.is_dir():
-        raise MultiplexerError(f"{spec.name}: no such directory: {spec.cwd}", peer=spec.name, cwd=str(spec.cwd))
-    if spec.log is None:
-        return
-    try:
-        fd = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        os.fchmod(fd, 0o600)
-        os.close(fd)
-    except OSError as error:
-        raise MultiplexerError(
-            f"{spec.name}: cannot write the log {spec.log}: {error.strerror}", peer=spec.name, log=str(spec.log)
-        ) from error
 
 
 def _pinned(surface: str) -> str:

@@ -15,10 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from intercom_mux.errors import MultiplexerError
+from intercom_mux.layout.model import leaves
+from intercom_mux.mux.tmux_layout import PANE_HEIGHT, PANE_WIDTH, layout_string, only, placed, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from intercom_mux.layout.model import Arrangement, Node
+    from intercom_mux.layout.model import Window as Arranged
     from intercom_mux.mux.base import SurfaceSpec
 
 PEER_OPTION = "@imux_peer"
@@ -34,7 +38,6 @@ _LAYOUTS = {
     "rows": "even-vertical",
 }
 _WIDTH, _HEIGHT = 220, 50
-_PANE_WIDTH, _PANE_HEIGHT = 80, 12
 _LARGEST = 10_000
 _TMUX_SETS = ("COLORTERM", "PATH", "PWD", "SHELL", "TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TMUX", "TMUX_PANE")
 _BYTES_AS_THEY_ARE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+")
@@ -42,7 +45,10 @@ _BYTES_AS_THEY_ARE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window of a running server; `is_ours` if it holds a surface of a peer."""
+    """A window of a running server; `is_ours` if it holds a surface of a peer.
+
+    `peers` are the names of its panes in their order, "" for one that is nobody's.
+    """
 
     id: str
     index: int
@@ -50,15 +56,20 @@ class Window:
     width: int
     height: int
     is_ours: bool
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Placing:
-    """Where surfaces go: commands so far, and the windows whose layout this opening changed."""
+    """Where surfaces go: commands so far, the windows whose layout this opening changed, and the panes by peer.
+
+    `opened` keeps the order of opening, in which tmux prints the ids.
+    """
 
     sessions: dict[str, list[Window]]
     commands: list[Command] = field(default_factory=list)
     windows: list[str] = field(default_factory=list)
+    opened: dict[str, str] = field(default_factory=dict)
 
 
 def script(commands: Sequence[Command]) -> str:
@@ -91,9 +102,13 @@ def refresh_environment(shown: str, wanted: Mapping[str, str]) -> list[Command]:
     ]
 
 
-def open_surfaces(session: str, arrange: str, specs: Sequence[SurfaceSpec], placing: Placing) -> None:
-    """Add the commands that open `specs`, each of which prints its pane id, in order."""
-    if arrange == "sessions":
+def open_surfaces(session: str, arrangement: Arrangement, specs: Sequence[SurfaceSpec], placing: Placing) -> None:
+    """Add the commands that open `specs`, each of which prints its pane id, in the order of `placing.opened`."""
+    is_fresh = not placing.sessions
+    arrange = arrangement.kind
+    if not isinstance(arrange, str):
+        _open_trees(session, arrange, specs, placing)
+    elif arrange == "sessions":
         for spec in specs:
             _new_session(placing, f"{session}-{spec.name}", spec.name, spec, (_WIDTH, _HEIGHT))
     elif arrange == "windows":
@@ -101,6 +116,9 @@ def open_surfaces(session: str, arrange: str, specs: Sequence[SurfaceSpec], plac
     else:
         _open_panes(session, arrange, specs, placing)
     placing.commands.append(["set-option", "-su", "@imux_cwd"])
+    pane = placing.opened.get(arrangement.focus or "")
+    if is_fresh and pane is not None:
+        placing.commands += [["select-window", "-t", pane.rpartition(".")[0]], ["select-pane", "-t", pane]]
 
 
 def _open_windows(session: str, specs: Sequence[SurfaceSpec], placing: Placing) -> None:
@@ -136,6 +154,68 @@ def _open_panes(session: str, arrange: str, specs: Sequence[SurfaceSpec], placin
         placing.commands += [free_size(target), ["select-layout", "-t", target, _LAYOUTS[arrange]]]
 
 
+def _open_trees(session: str, arranged: Sequence[Arranged], specs: Sequence[SurfaceSpec], placing: Placing) -> None:
+    """Open `specs` where their trees have them, window by window; one that no tree has goes beside a sibling."""
+    name = session_name(session)
+    new = {spec.name: spec for spec in specs}
+    for window in placed(arranged, list(new)):
+        wanted = [peer for peer in leaves(window.node) if peer in new]
+        if not wanted:
+            continue
+        running = [each for each in placing.sessions.get(name, ()) if set(each.peers) & set(leaves(window.node))]
+        if running:
+            _join_tree(window.node, running[0], new, placing)
+            continue
+        tree = only(window.node, wanted)
+        size = _tree_size(tree)
+        first, *rest = wanted
+        is_resized = name in placing.sessions
+        label = window.name or session
+        if is_resized:
+            target = _new_window(placing, name, label, new[first])
+            placing.commands.append(["resize-window", "-t", target, "-x", str(size[0]), "-y", str(size[1])])
+        else:
+            target = _new_session(placing, session, label, new[first], size)
+        for index, peer in enumerate(rest):
+            _split(placing, f"{target}.{index}", f"{target}.{index + 1}", new[peer])
+            placing.commands.append(["select-layout", "-t", target, "tiled"])
+        placing.commands.append(["select-layout", "-t", target, layout_string(tree, *size)])
+        if is_resized:
+            placing.commands.append(free_size(target))
+
+
+def _join_tree(node: Node, window: Window, new: Mapping[str, SurfaceSpec], placing: Placing) -> None:
+    """Open what is new of a tree in the window that has some of it.
+
+    Where somebody has moved panes or opened more of them, their order cannot be ours: each new pane then splits the one
+    of the peer before it, and the rest stays as it is.
+    """
+    tree = only(node, {*window.peers, *new})
+    panes = list(window.peers)
+    is_as_left = panes == [peer for peer in leaves(tree) if peer not in new]
+    size = _tree_size(tree)
+    width, height = max(size[0], window.width), max(size[1], window.height)
+    placing.commands.append(["resize-window", "-t", window.id, "-x", str(width), "-y", str(height)])
+    placing.windows.append(window.id)
+    before = ""
+    for peer in leaves(tree):
+        if peer in new:
+            at = panes.index(before) + 1 if before in panes else 0
+            _split(placing, f"{window.id}.{max(at - 1, 0)}", f"{window.id}.{at}", new[peer], is_before=at == 0)
+            panes.insert(at, peer)
+            if is_as_left:
+                placing.commands.append(["select-layout", "-t", window.id, "tiled"])
+        before = peer
+    if is_as_left:
+        placing.commands.append(["select-layout", "-t", window.id, layout_string(tree, width, height)])
+    placing.commands.append(free_size(window.id))
+
+
+def _tree_size(tree: Node) -> tuple[int, int]:
+    width, height = room_for(tree)
+    return min(_LARGEST, max(_WIDTH, width)), min(_LARGEST, max(_HEIGHT, height))
+
+
 def free_size(window: str) -> Command:
     """Return the command that lets a window follow its watchers again after `resize-window`."""
     return ["set-option", "-w", "-u", "-t", window, "window-size"]
@@ -163,24 +243,38 @@ def _new_window(placing: Placing, session: str, label: str, spec: SurfaceSpec) -
     return target
 
 
-def _split(placing: Placing, last: str, new: str, spec: SurfaceSpec) -> None:
-    _start(placing, ["split-window", "-d", "-t", last], new, spec)
+def _split(placing: Placing, last: str, new: str, spec: SurfaceSpec, *, is_before: bool = False) -> None:
+    _start(placing, ["split-window", "-d", *(["-b"] if is_before else []), "-t", last], new, spec)
 
 
 def _start(placing: Placing, place: Command, pane: str, spec: SurfaceSpec) -> None:
     """Add the commands that start `spec` at `place`, where it becomes `pane`; they run before tmux reads its output."""
     environment = [word for key, value in _plain_env(spec).items() for word in ("-e", f"{key}={value}")]
     start = [*place, "-P", "-F", "#{pane_id}", "-c", "#{@imux_cwd}", *environment, "--", *_exec_argv(spec)]
+    placing.opened[spec.name] = pane
     placing.commands += [
         ["set-option", "-s", "--", "@imux_cwd", str(spec.cwd)],
         start,
         ["set-option", "-p", "-t", pane, "--", PEER_OPTION, spec.name],
     ]
-    if spec.log is not None:
-        placing.commands += [
-            ["set-option", "-p", "-t", pane, "--", "@imux_log", shlex.quote(str(spec.log))],
-            ["pipe-pane", "-O", "-t", pane, "exec cat >> #{@imux_log}"],
-        ]
+    placing.commands += _log(pane, spec)
+
+
+def respawn(surface: str, spec: SurfaceSpec, placing: Placing) -> None:
+    """Add the commands that start `spec` in the dead pane `surface`, with its log."""
+    environment = [word for key, value in _plain_env(spec).items() for word in ("-e", f"{key}={value}")]
+    start = ["respawn-pane", "-t", surface, "-c", "#{@imux_cwd}", *environment, "--", *_exec_argv(spec)]
+    placing.commands += [["set-option", "-s", "--", "@imux_cwd", str(spec.cwd)], start, *_log(surface, spec)]
+    placing.commands.append(["set-option", "-su", "@imux_cwd"])
+
+
+def _log(pane: str, spec: SurfaceSpec) -> list[Command]:
+    if spec.log is None:
+        return []
+    return [
+        ["set-option", "-p", "-t", pane, "--", "@imux_log", shlex.quote(str(spec.log))],
+        ["pipe-pane", "-O", "-t", pane, "exec cat >> #{@imux_log}"],
+    ]
 
 
 def _exec_argv(spec: SurfaceSpec) -> list[str]:
@@ -210,8 +304,8 @@ def _window_size(arrange: str, panes: int) -> tuple[int, int]:
         "rows": (1, panes),
     }[arrange]
     return (
-        min(_LARGEST, max(_WIDTH, columns * (_PANE_WIDTH + 1))),
-        min(_LARGEST, max(_HEIGHT, rows * (_PANE_HEIGHT + 1))),
+        min(_LARGEST, max(_WIDTH, columns * (PANE_WIDTH + 1))),
+        min(_LARGEST, max(_HEIGHT, rows * (PANE_HEIGHT + 1))),
     )
 
 

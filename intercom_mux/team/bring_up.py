@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux import paths
-from intercom_mux.client import identity as identities
 from intercom_mux.errors import TeamError
-from intercom_mux.mux.base import SurfaceSpec
-from intercom_mux.team import native_place, peer_files, processes
-from intercom_mux.team.retire import retire
-from intercom_mux.team.state import PeerState, TeamState
+from intercom_mux.team import plan_file, start_order
+from intercom_mux.team.peer_life import end_peer, forget_peers, start_peers, take_in
+from intercom_mux.team.start_order import Progress
+from intercom_mux.team.state import TeamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from intercom_mux.team.peer import TeamPeer
     from intercom_mux.team.plan import PeerPlan, TeamPlan
@@ -26,24 +24,29 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-REGISTER_TIMEOUT_S = 10.0
 SETTLE_S = 0.15
 """How long a program without a sign of readiness must have lived to count as running."""
 
 LAST_SCREEN_LINES = 12
 LAST_WORDS_LOOKS = 8
-ASK_MARGIN = 0.85
-"""Part of an agent's tool time limit that a blocking ask may use."""
+HEARTBEAT_S = 20.0
+"""How often a long wait tells that it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a plan means for a running team, as names of peers."""
+    """What a plan means for a running team, as names of peers.
+
+    `reused` are sessions to be made its peers, or that are; `extra` are in the file no more; `added` came by `spawn` or
+    `scale` and are no drift.
+    """
 
     missing: list[str]
     running: list[str]
     drifted: list[str]
     extra: list[str]
+    reused: list[str]
+    added: list[str]
 
 
 def compare(plan: TeamPlan, team: TeamState | None, alive: set[str]) -> Difference:
@@ -51,19 +54,28 @@ def compare(plan: TeamPlan, team: TeamState | None, alive: set[str]) -> Differen
     the plan any more. `alive` are the names whose programs live. Pure.
     """
     known = team.peers if team is not None else {}
-    names = [peer.name for peer in plan.peers]
-    digests = {peer.name: peer.digest for peer in plan.peers}
-    running = [name for name in names if name in alive]
+    digests = {peer.name: peer.digest for peer in plan.peers if not peer.is_reused}
+    running = [name for name in digests if name in alive]
+    others = [peer for peer in known.values() if peer.name not in {each.name for each in plan.peers}]
     return Difference(
-        missing=[name for name in names if name not in alive],
+        missing=[name for name in digests if name not in alive],
         running=running,
         drifted=[name for name in running if known[name].spec_digest != digests[name]],
-        extra=[name for name in known if name not in digests and name in alive],
+        extra=[peer.name for peer in others if peer.is_reused or (peer.origin == "layout" and peer.name in alive)],
+        reused=[peer.name for peer in plan.peers if peer.is_reused],
+        added=[peer.name for peer in others if peer.origin in ("spawned", "scaled") and peer.name in alive],
     )
 
 
-async def bring_up(running: RunningTeam, plan: TeamPlan, emit: Callable[[Json], None], *, wait_ready: bool) -> None:
-    """Start what the plan misses and wait for it.
+async def bring_up(
+    running: RunningTeam,
+    plan: TeamPlan,
+    emit: Callable[[Json], None],
+    *,
+    wait_ready: bool,
+    failed: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Start what the plan misses and wait for it. `failed` are peers that cannot start, each with the reason.
 
     Raises:
         TeamError: A peer ended at once; it is named with its status and last screen, and what this call started is
@@ -71,19 +83,61 @@ async def bring_up(running: RunningTeam, plan: TeamPlan, emit: Callable[[Json], 
     """
     running.state.layout_path = Path(plan.layout_path)
     await running.look()
-    alive = {name for name, peer in running.peers.items() if peer.state.surface and not peer.has_exited}
-    difference = compare(plan, running.state, alive)
-    emit({"type": "event", "event": "plan", **_as_json(difference)})
-    wanted = [peer for peer in plan.peers if peer.name in difference.missing]
-    if not wanted:
-        return
+    difference = compare(plan, running.state, alive_peers(running))
+    emit({"type": "event", "event": "plan", **asdict(difference)})
+    whole = _with_added(running, plan)
+    names = {*difference.missing, *difference.reused}
+    await apply(running, whole, names, emit, wait_ready=wait_ready, failed=failed)
+
+
+def alive_peers(running: RunningTeam) -> set[str]:
+    """Return the names of the team's own peers whose programs live, as was last seen."""
+    return {name for name, peer in running.peers.items() if peer.state.surface and not peer.has_exited}
+
+
+async def apply(
+    running: RunningTeam,
+    plan: TeamPlan,
+    names: Collection[str],
+    emit: Callable[[Json], None],
+    *,
+    wait_ready: bool,
+    failed: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Take in and start the peers of the plan that are in `names`, wait for them, and keep the plan.
+
+    One that is in `failed`, or waits for what never comes, is told by a `not-started` event with its reason.
+
+    Raises:
+        TeamError: One ended at once; it is named with its status and last screen, and all that this call started or
+            took in is given up.
+    """
     known = set(running.state.peers)
+    reused = [peer for peer in plan.peers if peer.name in names and peer.is_reused]
+    wanted = [peer for peer in plan.peers if peer.name in names and not peer.is_reused]
     try:
-        await _start(running, plan, wanted, emit)
-        await _wait_alive(running, wanted, emit, wait_ready=wait_ready)
+        await take_in(running, plan, reused)
+        for peer in reused:
+            emit({"type": "event", "event": "reused", "peer": peer.name})
+        if wanted:
+            await _Start(running, plan, emit, wait_ready=wait_ready).run(wanted, failed)
     except Exception:
         await _take_back(running, [peer.name for peer in wanted], known)
+        await forget_peers(running, [p.name for p in reused if p.name not in known], "its start was taken back")
         raise
+    plan_file.keep(plan)
+    running.arm(plan, names)
+
+
+def _with_added(running: RunningTeam, plan: TeamPlan) -> TeamPlan:
+    """Return the plan with the peers that were added to the team since, and that it does not name itself."""
+    try:
+        before = plan_file.recorded(running.state).peers
+    except TeamError:
+        return plan
+    names = {peer.name for peer in plan.peers}
+    added = (peer for peer in before if peer.name in running.state.peers and peer.name not in names)
+    return replace(plan, peers=(*plan.peers, *added))
 
 
 def new_state(plan: TeamPlan) -> TeamState:
@@ -100,130 +154,87 @@ def new_state(plan: TeamPlan) -> TeamState:
     )
 
 
-def _as_json(difference: Difference) -> Json:
-    return {
-        "missing": difference.missing,
-        "running": difference.running,
-        "drifted": difference.drifted,
-        "extra": difference.extra,
-    }
+class _Start:
+    """One start of peers: those that wait for nobody in one call, the others as what they wait for comes about."""
 
+    def __init__(self, running: RunningTeam, plan: TeamPlan, emit: Callable[[Json], None], *, wait_ready: bool) -> None:
+        self._running = running
+        self._plan = plan
+        self._emit = emit
+        self._wait_ready = wait_ready
+        self._began = self._told = _now()
+        self._begun: dict[str, float] = {}
+        self._jobs = {d.peer for peer in plan.peers for d in peer.depends_on if d.condition == "exited-ok"}
 
-async def _start(running: RunningTeam, plan: TeamPlan, wanted: list[PeerPlan], emit: Callable[[Json], None]) -> None:
-    """Register the peers, then open their surfaces: an agent may speak as soon as it lives."""
-    peer_files.keep_profiles(plan.id, plan.agents)
-    running.profiles = peer_files.team_profiles(plan.id)
-    ready_to_exec: dict[str, peer_files.Started] = {}
-    for peer in wanted:
-        token = await _clear_remains(running, peer.name)
-        ready = ready_to_exec[peer.name] = peer_files.complete(peer, plan.id)
-        running.state.peers[peer.name] = PeerState(
-            name=peer.name,
-            role=peer.role,
-            agent=peer.profile,
-            cwd=Path(peer.cwd),
-            session_id=peer.session_id,
-            token=token or os.urandom(16).hex(),
-            spec_digest=peer.digest,
-            routes=list(peer.routes),
-            reply=peer.reply,
-            port=ready.port,
-            secret=ready.secret,
-        )
-    states = running.state.peers
-    planned = {peer.name: states[peer.name] for peer in plan.peers if peer.name in states}
-    running.state.peers = {**planned, **states}
-    # Tokens and names are on disk before anything of them runs, so that `down` works after any crash.
-    running.save()
-    started = [running.start_peer(peer.name) for peer in wanted]
-    await asyncio.gather(*(peer.registered(REGISTER_TIMEOUT_S) for peer in started))
-    specs = [_surface(running, plan, peer, ready_to_exec[peer.name]) for peer in wanted]
-    await asyncio.to_thread(native_place.serve, {Path(peer.place) for peer in wanted if peer.place})
-    surfaces = await asyncio.to_thread(running.mux.open, running.state.name, plan.arrange, specs)
-    for name, surface in surfaces.items():
-        running.peers[name].adopt(surface)
-    await _note_processes(running, list(surfaces))
-    emit({"type": "event", "event": "opened", "peers": list(surfaces)})
+    async def run(self, wanted: list[PeerPlan], failed: Mapping[str, str]) -> None:
+        """Start all of `wanted` that can be; on return each has shown that it is ready, or lives, or was given up."""
+        gone = {name: Progress("failed", "was not started") for name in failed}
+        for peer in wanted:
+            if peer.name in failed:
+                self._give_up(peer, failed[peer.name])
+        left = [peer for peer in wanted if peer.name not in failed]
+        waiting: dict[str, TeamPeer] = {}
+        while left or waiting:
+            progress = {peer.name: Progress("waiting") for peer in left} | self._progress(left) | gone
+            answers = {peer.name: start_order.verdict(peer.depends_on, progress) for peer in left}
+            for peer in (peer for peer in left if answers[peer.name]):
+                gone[peer.name] = Progress("failed", "was not started")
+                self._give_up(peer, answers[peer.name] or "")
+            startable = [peer for peer in left if answers[peer.name] == ""]
+            left = [peer for peer in left if answers[peer.name] is None]
+            if startable:
+                opened = await start_peers(self._running, self._plan, startable)
+                self._emit({"type": "event", "event": "opened", "peers": opened})
+                self._begun |= dict.fromkeys(opened, _now())
+                waiting |= {name: self._running.peers[name] for name in opened}
+            await self._running.look()
+            await self._settle(waiting)
+            if left or waiting:
+                self._tell_of_long_wait(left, waiting)
+                await asyncio.sleep(0.02 if _now() - self._began < 1 else 0.1)
 
-
-async def _clear_remains(running: RunningTeam, name: str) -> str | None:
-    """Close the dead surface of a peer that is started again; return its token: the session goes on, with its mail."""
-    state = running.state.peers.get(name)
-    if state is None:
-        return None
-    if state.surface:
-        await asyncio.to_thread(running.mux.close, state.surface)
-    await running.drop_peer(name)
-    return state.token
-
-
-def _surface(running: RunningTeam, plan: TeamPlan, peer: PeerPlan, ready: peer_files.Started) -> SurfaceSpec:
-    state = running.state.peers[peer.name]
-    limit = running.profiles[peer.profile].tool_timeout_s
-    file = paths.peer_identity_file(plan.id, peer.name)
-    identity = identities.Identity(
-        session_id=peer.session_id,
-        name=peer.name,
-        socket=running.broker,
-        scope=plan.id if plan.is_isolated else "",
-        team=plan.id,
-        token=state.token,
-        ask_wait_s=limit * ASK_MARGIN if limit else None,
-        supervisor=_supervisor(plan, peer),
-    )
-    identities.write(file, identity)
-    logs = paths.private_dir(paths.team_state_dir(plan.id) / "logs")
-    return SurfaceSpec(
-        name=peer.name,
-        argv=ready.argv,
-        cwd=Path(peer.cwd),
-        env={**ready.env, paths.IDENTITY_VARIABLE: str(file)},
-        unset=peer.unset,
-        log=logs / f"{peer.name}.log",
-    )
-
-
-def _supervisor(plan: TeamPlan, peer: PeerPlan) -> identities.Supervisor | None:
-    """Return who decides for a peer; None for the supervisor itself, and in a team without one."""
-    if plan.supervisor is None or plan.supervisor == peer.name:
-        return None
-    sessions = {each.name: each.session_id for each in plan.peers}
-    index = list(sessions).index(peer.name)
-    return identities.Supervisor(sessions[plan.supervisor], plan.supervisor, plan.id, peer.role, index)
-
-
-async def _note_processes(running: RunningTeam, names: list[str]) -> None:
-    """Write down which processes belong to the team, by pid and start time."""
-    seen = await asyncio.to_thread(running.mux.states) or {}
-    for name in names:
-        state = running.state.peers[name]
-        surface = seen.get(state.surface or "")
-        process = processes.identify(surface.pid) if surface is not None else None
-        if process is not None:
-            state.pid, state.started = process.pid, process.started
-    server = await asyncio.to_thread(running.mux.server_pid)
-    running.state.server = processes.identify(server) if server else None
-    running.save()
-
-
-async def _wait_alive(
-    running: RunningTeam, wanted: list[PeerPlan], emit: Callable[[Json], None], *, wait_ready: bool
-) -> None:
-    """Wait until each peer shows that it is ready, or has lived long enough where nothing can show it."""
-    begun = asyncio.get_running_loop().time()
-    waiting = {peer.name: running.peers[peer.name] for peer in wanted}
-    while waiting:
-        await running.look()
-        lived_s = asyncio.get_running_loop().time() - begun
+    async def _settle(self, waiting: dict[str, TeamPeer]) -> None:
+        """Take those that have shown what they are out of `waiting`."""
         for name, peer in list(waiting.items()):
-            if peer.has_exited and peer.exit_status != 0:
-                raise await _ended_at_once(running, peer)
-            event = _verdict(peer, lived_s, wait_ready=wait_ready)
+            lived_s = self._lived_s(name)
+            if peer.has_exited and peer.exit_status != 0 and name not in self._jobs:
+                raise await _ended_at_once(self._running, peer)
+            event = _verdict(peer, lived_s, wait_ready=self._wait_ready)
             if event is not None:
                 del waiting[name]
-                emit({"type": "event", "event": event, "peer": name, "status": peer.status, "after_s": lived_s})
-        if waiting:
-            await asyncio.sleep(0.02 if lived_s < 1 else 0.1)
+                self._emit({"type": "event", "event": event, "peer": name, "status": peer.status, "after_s": lived_s})
+
+    def _progress(self, left: list[PeerPlan]) -> dict[str, Progress]:
+        """Return how far everybody is that runs and is not about to be started again."""
+        names = {peer.name for peer in left}
+        return {name: self._progress_of(name, peer) for name, peer in self._running.peers.items() if name not in names}
+
+    def _progress_of(self, name: str, peer: TeamPeer) -> Progress:
+        if peer.has_exited:
+            is_well = peer.exit_status == 0
+            return Progress("exited-ok") if is_well else Progress("failed", f"ended with status {peer.exit_status}")
+        lived_s = self._lived_s(name)
+        if peer.was_ready and (peer.shows_readiness or lived_s >= SETTLE_S):
+            return Progress("ready")
+        if peer.shows_readiness and lived_s >= peer.profile.ready_timeout_s:
+            return Progress("failed", f"is not ready ({peer.status})")
+        return Progress("started")
+
+    def _lived_s(self, name: str) -> float:
+        """Return for how long a peer has run, as far as this start knows."""
+        return _now() - self._begun.get(name, self._began)
+
+    def _give_up(self, peer: PeerPlan, reason: str) -> None:
+        self._emit({"type": "event", "event": "not-started", "peer": peer.name, "reason": reason})
+
+    def _tell_of_long_wait(self, left: list[PeerPlan], waiting: Collection[str]) -> None:
+        if _now() - self._told >= HEARTBEAT_S:
+            self._told = _now()
+            self._emit({"type": "event", "event": "still", "waiting": [*waiting, *(peer.name for peer in left)]})
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 def _verdict(peer: TeamPeer, lived_s: float, *, wait_ready: bool) -> str | None:
@@ -271,28 +282,14 @@ async def _take_back(running: RunningTeam, names: list[str], known: set[str]) ->
 
     Peers `known` before are left as exited ones, with their mail; of the others nothing stays.
     """
-    states = [running.state.peers[name] for name in names if name in running.state.peers]
-    for state in states:
-        await asyncio.to_thread(_end, running, state)
-        peer = running.peers.get(state.name)
-        if peer is not None and state.name in known:
+    fresh = []
+    started = [name for name in names if name in running.state.peers]
+    # What survives is found again by `down`; here the first failure is the one to tell.
+    await asyncio.gather(*(end_peer(running, name) for name in started), return_exceptions=True)
+    for name in started:
+        peer = running.peers.get(name)
+        if peer is not None and name in known:
             peer.observe(None, "")
         else:
-            await running.drop_peer(state.name)
-    fresh = [state for state in states if state.name not in known]
-    await asyncio.to_thread(retire, running.state, fresh, "its start was taken back")
-    if not running.state.peers:
-        await asyncio.to_thread(running.mux.shutdown)
-        running.state.server = None
-    running.save()
-
-
-def _end(running: RunningTeam, state: PeerState) -> None:
-    """Close a peer's surface and end all that its program has started."""
-    file = paths.peer_identity_file(running.state.id, state.name)
-    begun = processes.snapshot([state.proc] if state.proc else [], str(file))
-    if state.surface:
-        running.mux.close(state.surface)
-    processes.end(begun.doomed)
-    file.unlink(missing_ok=True)
-    peer_files.remove(running.state.id, state.name)
+            fresh.append(name)
+    await forget_peers(running, fresh, "its start was taken back")

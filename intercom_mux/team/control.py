@@ -1,7 +1,7 @@
 """The team daemon's control socket: one request per connection, answered by a stream of events and an end.
 
-Frames are those of the wire (docs/protocol.md, "Framing"). A request is `{"type": "apply" | "stop" | "ping", ...}`;
-the answer is any number of `{"type": "event", ...}` and one `{"type": "done"}` or
+Frames are those of the wire (docs/protocol.md, "Framing"). A request is `{"type": "apply" | "add" | "kill" |
+"restart" | "stop" | "ping", ...}`; the answer is any number of `{"type": "event", ...}` and one `{"type": "done"}` or
 `{"type": "failed", "kind", "error"}`.
 """
 
@@ -11,7 +11,15 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
-from intercom_mux.errors import BrokerError, IntercomError, LayoutError, MultiplexerError, TeamError
+from intercom_mux.errors import (
+    BrokerError,
+    DeliveryError,
+    IntercomError,
+    LayoutError,
+    MultiplexerError,
+    TeamError,
+    TeardownError,
+)
 from intercom_mux.wire.frames import Splitter, decode, encode
 
 if TYPE_CHECKING:
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Json = dict[str, Any]
+
+_KINDS = (TeamError, MultiplexerError, BrokerError, LayoutError, TeardownError, DeliveryError)
 
 
 def control_socket(team_id: str) -> Path:
@@ -74,6 +84,6 @@ def failure(frame: Json) -> IntercomError:
     """Return the error that the daemon reported, of the class it had there."""
     error = frame["error"]
     facts = {k: v for k, v in error.items() if k not in {"code", "message", "hint"}}
-    kinds = {kind.__name__: kind for kind in (TeamError, MultiplexerError, BrokerError, LayoutError)}
+    kinds = {kind.__name__: kind for kind in _KINDS}
     kind = kinds.get(frame["kind"], TeamError)
     return kind(error["message"], code=error["code"], hint=error.get("hint"), **facts)

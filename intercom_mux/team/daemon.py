@@ -15,12 +15,14 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.broker import lifecycle
 from intercom_mux.client.aio import read_frame
 from intercom_mux.errors import IntercomError, TeamError
+from intercom_mux.team import change, plan_file, revive
 from intercom_mux.team import state as team_states
 from intercom_mux.team.bring_up import bring_up, new_state
 from intercom_mux.team.control import control_socket, failed
@@ -93,6 +95,9 @@ class Daemon:
     async def _take_over(self, state: TeamState) -> RunningTeam:
         broker = await asyncio.to_thread(lifecycle.ensure_running)
         self.running = RunningTeam(state, broker, self._typing_log)
+        if state.peers:
+            with suppress(TeamError):
+                self.running.arm(plan_file.recorded(state), state.peers)
         return self.running
 
     async def _watch(self) -> None:
@@ -102,8 +107,17 @@ class Daemon:
             if self.running is not None:
                 try:
                     await self.running.look()
+                    await self._revive(self.running)
                 except (IntercomError, OSError) as error:
                     log.warning("cannot look at the team: %s", error)
+
+    async def _revive(self, running: RunningTeam) -> None:
+        """Start the peers again whose time has come, unless somebody is changing the team."""
+        for name in revive.follow(running):
+            if self._is_applying.locked():
+                return
+            async with self._is_applying:
+                await revive.revive(running, name)
 
     async def _leave_if_unused(self) -> None:
         await asyncio.sleep(ORPHAN_S)
@@ -141,6 +155,8 @@ class Daemon:
         match request["type"]:
             case "apply":
                 await self._apply(TeamPlan.from_json(request["plan"]), request, emit)
+            case "add" | "kill" | "restart":
+                await self._change(request, emit)
             case "stop":
                 self.stop()
             case "ping":
@@ -158,14 +174,27 @@ class Daemon:
             _take_environment(request["environment"])
             running = self.running or await self._begin(plan)
             running.state.notify = list(plan.notify)
+            running.state.before_down = list(plan.before_down)
             try:
-                await bring_up(running, plan, emit, wait_ready=request["wait"])
+                await bring_up(running, plan, emit, wait_ready=request["wait"], failed=request.get("failed", {}))
             finally:
                 if not running.state.peers:
                     await self._dissolve(running)
 
+    async def _change(self, request: Json, emit: Callable[[Json], None]) -> None:
+        async with self._is_applying:
+            if self.running is None:
+                raise TeamError(f"team {self.team_id} does not run", code="E_NO_TEAM", hint="run `intercom-mux up`")
+            if "environment" in request:
+                _take_environment(request["environment"])
+            try:
+                await change.carry_out(self.running, request, emit)
+            finally:
+                if not self.running.state.peers:
+                    await self._dissolve(self.running)
+
     async def _dissolve(self, running: RunningTeam) -> None:
-        """Leave nothing of a team whose start was taken back, ourselves included."""
+        """Leave nothing of a team that has no peers, ourselves included."""
         self.running = None
         await running.stop()
         team_states.remove(self.team_id)
@@ -182,14 +211,14 @@ def _take_environment(caller: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Be the daemon of the team named on standard input; without a name leave.
+    """Be the daemon of the team named as argument or on standard input; without a name leave.
 
     At most one runs per team; an ending one is waited for.
     """
     # Imported while the command that started us still reads its layout.
     import intercom_mux.mux.tmux  # noqa: F401
 
-    team_id = sys.stdin.readline().strip()
+    team_id = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.readline().strip()
     if not team_id:
         return
     os.umask(0o077)

@@ -10,12 +10,35 @@ from typing import TYPE_CHECKING, Self
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.team import control
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from intercom_mux.mux.cmux import CmuxMultiplexer
+
 START_TIMEOUT_S = 15.0
+
+
+def serve_in_surface(team_id: str, mux: CmuxMultiplexer) -> None:
+    """Start the team's daemon as the program of a surface of its own; it listens on return.
+
+    cmux answers only processes that descend from it, which a daemon of the ordinary kind does not once `up` has ended.
+
+    Raises:
+        MultiplexerError: cmux opened no surface.
+        TeamError: The daemon does not listen in time.
+    """
+    directory = paths.private_dir(paths.team_state_dir(team_id))
+    argv = (sys.executable, "-I", "-m", "intercom_mux.team.daemon", team_id)
+    mux.open_daemon(SurfaceSpec("intercom-mux", argv, directory, unset=(paths.IDENTITY_VARIABLE,)))
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not is_listening(team_id):
+        if time.monotonic() > deadline:
+            log = directory / "daemon.log"
+            raise TeamError("the team daemon did not start in its surface", code="E_DAEMON", hint=f"see {log}")
+        time.sleep(0.02)
 
 
 def is_listening(team_id: str) -> bool:

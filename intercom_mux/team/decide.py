@@ -141,9 +141,9 @@ def decide(request: Request, facts: Facts) -> Decision:
     """Return what is to be done about one peer, with every condition that was looked at."""
     reasons: list[Reason] = []
 
-    def holds(condition: str, verdict: bool, why: str) -> bool:  # noqa: FBT001 - the finding itself
-        reasons.append(Reason(condition, verdict, why))
-        return verdict
+    def holds(condition: str, is_so: bool, why: str) -> bool:
+        reasons.append(Reason(condition, is_so, why))
+        return is_so
 
     def decided(verdict: str, **more: str | None) -> Decision:
         return Decision(request.name, verdict, tuple(reasons), **more)  # type: ignore[arg-type]  # str-only fields
@@ -167,12 +167,12 @@ def decide(request: Request, facts: Facts) -> Decision:
     if holds("multiplexer", backend is not None, found):
         return decided(SPAWN, backend=backend)
     whom = _could_serve(request, facts)
-    serve = f"these connected sessions could serve: {', '.join(whom)}" if whom else "and no connected session could serve"
+    serve = f"connected sessions that could serve: {', '.join(whom)}" if whom else "no connected session could serve"
     return decided(SKIP, advice=serve)
 
 
 def one_question(prompt: str) -> bool:
-    """Whether a prompt is one question: one line of at most `QUESTION_CHARS` characters with its only `?` at the end."""
+    """Whether a prompt is one question: one line, at most `QUESTION_CHARS` characters, its only `?` at the end."""
     text = prompt.strip()
     return text.endswith("?") and text.count("?") == 1 and "\n" not in text and len(text) <= QUESTION_CHARS
 

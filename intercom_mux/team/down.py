@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
-from intercom_mux.team import control, processes
+from intercom_mux.team import control, processes, stages, worktrees
 from intercom_mux.team import state as team_states
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.multiplexer import multiplexer_of
 from intercom_mux.team.retire import retire
+from intercom_mux.team.worktrees import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,11 +40,14 @@ PARENT_END_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What `down` did: processes ended, and those found and left alone, each with why."""
+    """What `down` did: processes ended, those found and left alone, each with why, and surfaces it could not close."""
 
     team: str
     ended: int
     spared: tuple[Spared, ...]
+    left: tuple[str, ...] = ()
+    worktrees: tuple[Kept, ...] = ()
+    """Worktrees, or branches of them, that stay: what is in them is nowhere else, or the layout keeps them."""
 
 
 def down(
@@ -51,11 +55,13 @@ def down(
     *,
     grace_s: float = GRACE_S,
     on_step: Callable[[str], None] = lambda _: None,
+    on_line: Callable[[str], None] = lambda _: None,
     on_wait: Callable[[str], None] | None = None,
 ) -> Ended:
     """End `team`: on return none of its processes lives, and its sockets, identities and state are gone.
 
-    Its logs stay until the next `up`.
+    Its logs stay until the next `up`, and worktrees with work in them stay where they are. `on_line` is told what
+    the layout's `before_down` prints, and its failures, which hold up nothing.
 
     Raises:
         TeardownError: Some processes survived KILL; they are named, and the state is kept for another try.
@@ -64,23 +70,32 @@ def down(
     with team_lock(directory, f"down {team.name}", on_wait):
         # Whoever held the lock before us may have changed it.
         team = team_states.load(team.id) or team
+        stages.before_down(team, on_line)
         on_step("stopping the team daemon")
         _stop_daemon(team)
         on_step("ending processes")
-        doomed, spared, survivors = _end_processes(team, grace_s)
+        doomed, spared, survivors, left = _end_processes(team, grace_s)
         if survivors:
             raise TeardownError(
                 f"{len(survivors)} of {doomed} processes of {team.name} survived: {', '.join(map(str, survivors))}",
                 hint="look at them with ps; then run `intercom-mux down` again",
                 survivors=[{"pid": proc.pid, "command": proc.command} for proc in survivors],
             )
+        kept = _clear_worktrees(team.id)
         on_step("telling the broker")
         retire(team, list(team.peers.values()), f"team {team.name} has gone down")
         shutil.rmtree(paths.team_runtime_dir(team.id), ignore_errors=True)
         shutil.rmtree(paths.peers_dir(team.id), ignore_errors=True)
         (directory / "typing.log").unlink(missing_ok=True)
         team_states.remove(team.id)
-    return Ended(team.name, doomed, spared)
+    return Ended(team.name, doomed, spared, left, kept)
+
+
+def _clear_worktrees(team_id: str) -> tuple[Kept, ...]:
+    try:
+        return tuple(worktrees.clear(team_id))
+    except TeamError as error:
+        return (Kept("", "", "", error.message),)
 
 
 def _stop_daemon(team: TeamState) -> None:
@@ -100,17 +115,20 @@ def _stop_daemon(team: TeamState) -> None:
         processes.end([daemon], grace_s=1)
 
 
-def _end_processes(team: TeamState, grace_s: float) -> tuple[int, tuple[Spared, ...], list[Proc]]:
-    """End everything that belongs to the team; return how many, whom we spared, and the survivors."""
+def _end_processes(
+    team: TeamState, grace_s: float
+) -> tuple[int, tuple[Spared, ...], list[Proc], tuple[str, ...]]:
+    """End everything that belongs to the team; return how many, whom we spared, the survivors, and surfaces left."""
     marker = f"{paths.team_runtime_dir(team.id)}{os.sep}"
     mux = multiplexer_of(team)
     roots = _roots(team, mux)
     first = processes.snapshot(roots, marker)
+    left: tuple[str, ...] = ()
     try:
         mux.shutdown()
-    except IntercomError:
+    except IntercomError as error:
         # A stuck server is ended with the rest: it is one of the roots.
-        pass
+        left = tuple(error.fields.get("left", ()))
     spared: tuple[Spared, ...] = first.spared
 
     def rescan(met: Any) -> tuple[Proc, ...]:
@@ -120,7 +138,7 @@ def _end_processes(team: TeamState, grace_s: float) -> tuple[int, tuple[Spared, 
         return again.doomed
 
     survivors = processes.end(first.doomed, grace_s=grace_s, rescan=rescan)
-    return len(first.doomed), spared, survivors
+    return len(first.doomed), spared, survivors, left
 
 
 def _roots(team: TeamState, mux: Multiplexer) -> list[Proc | int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intercom_mux.team.proc import Proc
-    from intercom_mux.team.state import TeamState
+    from intercom_mux.team.state import PeerState, TeamState
 
 Json = dict[str, Any]
 
@@ -90,10 +90,11 @@ def _describe(state: TeamState, roster: dict[str, Json]) -> Json:
                 "name": peer.name,
                 "role": peer.role,
                 "agent": peer.agent,
+                "origin": peer.origin,
                 "cwd": str(peer.cwd),
                 "surface": peer.surface,
                 "pid": peer.pid,
-                "status": row["status"] if row else _status_without_broker(peer.proc),
+                "status": _status(peer, row),
                 "age_s": round(time.time() - peer.started) if peer.started else None,
             }
         )
@@ -107,6 +108,12 @@ def _describe(state: TeamState, roster: dict[str, Json]) -> Json:
         "peers": peers,
         "logs": str(paths.team_state_dir(state.id) / "logs"),
     }
+
+
+def _status(peer: PeerState, row: Json | None) -> str | None:
+    if row is not None:
+        return row["status"] or ("connected" if peer.is_reused else None)
+    return "away" if peer.is_reused else _status_without_broker(peer.proc)
 
 
 def _status_without_broker(process: Proc | None) -> str:

@@ -20,7 +20,7 @@ from intercom_mux.team.routes import hook
 from intercom_mux.team.routes.base import Target
 from intercom_mux.team.routes.table import routes_to
 from intercom_mux.team.routes.wording import short_id
-from intercom_mux.team.status import Dated, follow, is_believed, merge
+from intercom_mux.team.status import Dated, follow, is_believed, merge, succeed
 from intercom_mux.team.turns import Turn
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class TeamPeer:
         self.status = detect.STARTING.text
         self.exit_status: int | None = None
         self.was_ready = False
+        self._outlook = ""
         self._mux = mux
         self._mail = Mailbag(state.session_id, log, self._receipt, self._on_handed, profile.inbound)
         self._is_native = "native" in profile.routes
@@ -171,7 +172,7 @@ class TeamPeer:
     def observe(self, seen: SurfaceState | None, screen: str) -> None:
         """Take one look at the surface; None means that it is gone."""
         if seen is None:
-            text = self.status if self.has_exited else "exited:?"
+            text = self._screen.text if self.has_exited else "exited:?"
         else:
             self.exit_status = seen.exit_status
             self.was_ready = self.was_ready or not self.shows_readiness or detect.is_ready(self.profile, seen, screen)
@@ -184,9 +185,15 @@ class TeamPeer:
             self._native.observe(is_ready=self.was_ready and not self.has_exited, now=_now())
         self._restate()
 
+    def announce(self, outlook: str) -> None:
+        """Have the status say what becomes of a program that has ended, "" for nothing."""
+        if outlook != self._outlook:
+            self._outlook = outlook
+            self._restate()
+
     def take_report(self, status: str) -> None:
         """Hear from the agent itself what it does from now on."""
-        self._report = Dated(status, _now())
+        self._report = succeed(self._report, status, _now())
         self._restate()
 
     def _reported(self) -> str | None:
@@ -196,6 +203,8 @@ class TeamPeer:
 
     def _restate(self) -> None:
         status = merge(self._screen, self._report, _now())
+        if self._outlook and status.startswith("exited"):
+            status = f"{status} · {self._outlook}"
         if status != self.status:
             self._idle_since = _now() if status == "idle" else None
             self.status = status

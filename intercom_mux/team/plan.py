@@ -20,18 +20,25 @@ from intercom_mux.agents.find import AUTO, COMMAND, auto_order, load_profiles, r
 from intercom_mux.agents.launch import Facts, launch, reply_channel
 from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.errors import LayoutError
-from intercom_mux.layout.model import Mark
+from intercom_mux.layout.model import Dependency, Mark, Restart
 from intercom_mux.layout.problems import Problems
-from intercom_mux.team import message_rules, native_place
+from intercom_mux.team import message_rules, native_place, worktrees
+from intercom_mux.team.command_plan import CommandPlan
+from intercom_mux.team.git import GitError
+from intercom_mux.team.limits import limited
+from intercom_mux.team.multiplexer import choose, socket_of
 from intercom_mux.team.state import team_id
+from intercom_mux.team.worktrees import WorktreePlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from intercom_mux.agents.profile import Profile, Resolved
     from intercom_mux.layout.model import Layout, PeerSpec
+    from intercom_mux.team.decide import Decision
 
 Json = dict[str, Any]
+_NO_RESTART = Restart()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class PeerPlan:
         routes: How messages reach it, best first.
         reply: How it is told to answer, "cli" or "mcp".
         place: The agent directory where its own client looks for a broker, "" without one.
+        origin: Why the team has it, as in `team/state.py`; one that is "reused" has a session and nothing to start.
         digest: Changes whenever anything it is started from does; drift is told by it.
     """
 
@@ -61,18 +69,39 @@ class PeerPlan:
     routes: tuple[str, ...] = ()
     reply: str = "cli"
     place: str = ""
+    origin: str = "layout"
+    worktree: WorktreePlan | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    restart: Restart = _NO_RESTART
+
+    @classmethod
+    def from_json(cls, value: Json) -> PeerPlan:
+        """Return the peer that `dataclasses.asdict` gave."""
+        revived: Json = {key: tuple(value[key]) for key in ("argv", "unset", "routes")}
+        revived["worktree"] = WorktreePlan.from_json(value["worktree"]) if value["worktree"] else None
+        revived["depends_on"] = tuple(Dependency(**each) for each in value["depends_on"])
+        return cls(**{**value, **revived, "restart": Restart(**value["restart"])})
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether it is a session that registered by itself."""
+        return self.origin == "reused"
 
 
 @dataclass(frozen=True, slots=True)
 class TeamPlan:
-    """A whole team, as the team daemon gets it in JSON; `notices` are for the user, `agents` the layout's profiles."""
+    """A whole team, as the team daemon gets it in JSON; `notices` are for the user, `agents` the layout's profiles.
+
+    `arrange` is what `Arrangement.to_json` gave.
+    `variables` and `agent` are those of the `up` that made it, for plans of further peers.
+    """
 
     id: str
     name: str
     project: str
     layout_path: str
     mux: str
-    arrange: str
+    arrange: Any
     socket: str
     peers: tuple[PeerPlan, ...]
     supervisor: str | None = None
@@ -80,6 +109,11 @@ class TeamPlan:
     notices: tuple[str, ...] = ()
     agents: Json = field(default_factory=dict)
     notify: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    agent: str | None = None
+    before_up: tuple[CommandPlan, ...] = ()
+    after_up: tuple[CommandPlan, ...] = ()
+    before_down: tuple[CommandPlan, ...] = ()
 
     def to_json(self) -> Json:
         """Return the plan as JSON-ready data."""
@@ -88,13 +122,25 @@ class TeamPlan:
     @classmethod
     def from_json(cls, value: Json) -> TeamPlan:
         """Return the plan that `to_json` gave."""
-        tuples = ("argv", "unset", "routes")
-        peers = tuple(PeerPlan(**{**peer, **{key: tuple(peer[key]) for key in tuples}}) for peer in value["peers"])
-        return cls(**{**value, "peers": peers, "notices": tuple(value["notices"]), "notify": tuple(value["notify"])})
+        revived: Json = {"peers": tuple(map(PeerPlan.from_json, value["peers"]))}
+        revived |= {key: tuple(value[key]) for key in ("notices", "notify")}
+        for stage in ("before_up", "after_up", "before_down"):
+            revived[stage] = tuple(CommandPlan(**each) for each in value[stage])
+        return cls(**{**value, **revived})
 
 
-def make_plan(layout: Layout, *, agent: str | None = None) -> TeamPlan:
+def make_plan(
+    layout: Layout,
+    *,
+    agent: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    decisions: Sequence[Decision] = (),
+    team: TeamPlan | None = None,
+) -> TeamPlan:
     """Decide everything about a team; `agent` replaces the agent of every peer that is one.
+
+    Of `decisions` (`team/decide.py`) those that refuse are faults, and what is skipped is left out with a notice.
+    `team` is the plan of a running team that the layout's peers will join, and are told of.
 
     Raises:
         LayoutError: Directories or programs are missing, agents unknown; every fault at once, each with its place.
@@ -102,41 +148,67 @@ def make_plan(layout: Layout, *, agent: str | None = None) -> TeamPlan:
     """
     message_rules.load()
     identity = team_id(layout.name, layout.project)
-    planner = _Planner(layout, identity, agent)
-    peers = [planner.peer(spec) for spec in layout.peers]
+    planner = _Planner(layout, identity, agent, decisions, team.peers if team else ())
+    peers = [peer for spec in layout.peers if (peer := planner.peer(spec)) is not None]
     planner.problems.raise_any()
+    mux = next((decision.backend for decision in decisions if decision.backend), None) or choose(layout.mux)
+    supervisor = layout.supervisor if any(peer.name == layout.supervisor for peer in peers) else None
     return TeamPlan(
         id=identity,
         name=layout.name,
         project=str(layout.project),
         layout_path=str(layout.path),
-        mux="tmux",
-        arrange=layout.arrange,
-        socket=str(paths.socket_path(paths.team_runtime_dir(identity) / "tmux.sock")),
-        peers=tuple(peer for peer in peers if peer is not None),
-        supervisor=layout.supervisor,
+        mux=mux,
+        arrange=layout.arrange.to_json(),
+        socket=str(socket_of(mux, identity)),
+        peers=tuple(peers),
+        supervisor=supervisor,
         is_isolated=layout.isolated,
-        notices=tuple(planner.notices),
+        notices=(*layout.notices, *planner.notices),
         agents=dict(layout.agents),
         notify=layout.notify,
+        variables=dict(variables or {}),
+        agent=agent,
+        before_up=tuple(CommandPlan.of(each, layout.project) for each in layout.before_up),
+        after_up=tuple(CommandPlan.of(each, layout.project) for each in layout.after_up),
+        before_down=tuple(CommandPlan.of(each, layout.project) for each in layout.before_down),
     )
 
 
 class _Planner:
     """Plans the peers of one layout; `problems` and `notices` grow meanwhile."""
 
-    def __init__(self, layout: Layout, identity: str, agent: str | None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        identity: str,
+        agent: str | None,
+        decisions: Sequence[Decision],
+        present: Sequence[PeerPlan],
+    ) -> None:
         self.problems = Problems(layout.path)
         self.notices: dict[str, None] = {}
         self._layout = layout
         self._team = identity
         self._agent = agent
+        planned = {spec.name: spec.role for spec in layout.peers}
+        self._roles = {**{peer.name: peer.role for peer in present}, **planned}
+        self._sessions = {peer.name: peer.session_id for peer in present}
+        self._decisions = {decision.peer: decision for decision in decisions}
         start = Mark(layout.path, 1, 1)
         self._profiles = load_profiles(layout={name: Tree(data, {"": start}) for name, data in layout.agents.items()})
 
     def peer(self, spec: PeerSpec) -> PeerPlan | None:
         """Return what is to run for `spec`, None after noting why nothing can."""
         key = f"peers.{spec.name}"
+        decision = self._decisions.get(spec.name)
+        if decision is not None and decision.verdict == "reuse":
+            return self._reused(spec, decision)
+        if decision is not None and decision.verdict == "refuse":
+            self.problems.add(spec.mark, key, f"{decision.reasons[-1].why}; {decision.advice}")
+        if decision is not None and decision.verdict == "skip":
+            self.notices[f"{spec.name} is skipped: {decision.reasons[-1].why}; {decision.advice}"] = None
+            return None
         if not spec.cwd.is_dir():
             self.problems.add(spec.mark, key, f"directory {spec.cwd} does not exist")
         resolved = self._resolve(spec, key)
@@ -145,7 +217,39 @@ class _Planner:
         if missed := native_place.problem(resolved.profile, spec.env):
             self.problems.add(spec.mark, key, missed)
         self._tell(spec, resolved)
-        return self._plan(spec, resolved)
+        worktree = self._worktree(spec, key)
+        if worktree is not None:
+            spec = replace(spec, cwd=Path(worktree.cwd))
+        return replace(self._plan(spec, resolved), worktree=worktree)
+
+    def _worktree(self, spec: PeerSpec, key: str) -> WorktreePlan | None:
+        if spec.worktree is None or not spec.cwd.is_dir():
+            return None
+        try:
+            return worktrees.plan(
+                spec.worktree, team=self._layout.name, project=self._layout.project, peer=spec.name, cwd=spec.cwd
+            )
+        except GitError as error:
+            self.problems.add(spec.mark, f"{key}.worktree", error.message)
+            return None
+
+    def _reused(self, spec: PeerSpec, decision: Decision) -> PeerPlan:
+        return PeerPlan(
+            name=spec.name,
+            role=spec.role,
+            profile="reused",
+            argv=(),
+            cwd=str(spec.cwd),
+            session_id=decision.session or "",
+            is_reference=spec.is_reference,
+            origin="reused",
+        )
+
+    def _session(self, name: str) -> str:
+        """Return the broker id that a peer has or will have."""
+        decision = self._decisions.get(name)
+        known = decision.session if decision else self._sessions.get(name)
+        return known or session_id(self._team, name)
 
     def _resolve(self, spec: PeerSpec, key: str) -> Resolved | None:
         if spec.command is not None:
@@ -177,7 +281,7 @@ class _Planner:
         profile = resolved.profile
         facts = self._facts(spec, resolved)
         started = launch(profile, facts)
-        argv = spec.command or started.argv
+        argv = limited(spec.command or started.argv, spec.resources)
         env = {**started.env, **spec.env}
         return PeerPlan(
             name=spec.name,
@@ -195,11 +299,13 @@ class _Planner:
             routes=started.routes,
             reply=reply_channel(profile),
             place=str(native_place.agent_dir(profile.name, spec.env)) if "native" in started.routes else "",
+            depends_on=spec.depends_on,
+            restart=spec.restart,
         )
 
     def _facts(self, spec: PeerSpec, resolved: Resolved) -> Facts:
         supervisor = self._layout.supervisor if self._layout.supervisor != spec.name else None
-        others = [(peer.name, peer.role) for peer in self._layout.peers if peer.name != spec.name]
+        others = [(name, role) for name, role in self._roles.items() if name != spec.name]
         channel = reply_channel(resolved.profile)
         return Facts(
             name=spec.name,
@@ -210,11 +316,11 @@ class _Planner:
             model=spec.model,
             briefing=briefing(name=spec.name, role=spec.role, peers=others, supervisor=supervisor, channel=channel),
             team=self._layout.name,
-            index=str([peer.name for peer in self._layout.peers].index(spec.name)),
+            index=str(list(self._roles).index(spec.name)),
             session=session_id(self._team, spec.name),
             scope=self._team if self._layout.isolated else "",
             supervisor=supervisor,
-            supervisor_session=session_id(self._team, supervisor) if supervisor else None,
+            supervisor_session=self._session(supervisor) if supervisor else None,
             identity=str(paths.peer_identity_file(self._team, spec.name)),
             dir=str(paths.peer_dir(self._team, spec.name)),
             trust=spec.trust,
@@ -231,7 +337,7 @@ def _find_command(program: str, spec: PeerSpec) -> str | None:
 def _digest(spec: PeerSpec, profile: Profile, facts: Facts) -> str:
     """Return the digest of what a peer is started from, but for its briefing: that others came is no drift of it."""
     started = launch(profile, replace(facts, briefing="…"))
-    argv, env = spec.command or started.argv, {**started.env, **spec.env}
+    argv, env = limited(spec.command or started.argv, spec.resources), {**started.env, **spec.env}
     counted = [argv, str(spec.cwd), env, profile.unset, spec.role, profile.name, started.files]
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -15,12 +15,16 @@ from intercom_mux.team.notify import Notifier
 from intercom_mux.team.peer import TeamPeer
 from intercom_mux.team.peer_files import team_profiles
 from intercom_mux.team.processes import identify
+from intercom_mux.team.restarts import RestartClock
+from intercom_mux.team.sidebar import Sidebar
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from intercom_mux.agents.profile import Channel
     from intercom_mux.mux.base import Multiplexer, SurfaceState
+    from intercom_mux.team.plan import TeamPlan
     from intercom_mux.team.state import TeamState
     from intercom_mux.team.typing_log import TypingLog
 
@@ -36,9 +40,12 @@ class RunningTeam:
         self.peers: dict[str, TeamPeer] = {}
         self._typing_log = typing_log
         self._notifier = Notifier(state, self.mux)
+        self._sidebar = Sidebar(self.mux)
+        self.clocks: dict[str, RestartClock] = {}
         state.daemon = identify(os.getpid())
-        for name in state.peers:
-            self.start_peer(name)
+        for name, peer in state.peers.items():
+            if not peer.is_reused:
+                self.start_peer(name)
         self.save()
 
     def start_peer(self, name: str) -> TeamPeer:
@@ -58,11 +65,25 @@ class RunningTeam:
         peer.start(self.broker)
         return peer
 
-    async def drop_peer(self, name: str) -> None:
-        """Disconnect a peer and forget it; its surface is somebody else's business."""
+    async def disconnect(self, name: str) -> None:
+        """Hang up for a peer: nothing is given to it or told of it any more, and its mail waits at the broker.
+
+        It is not restarted either.
+        """
+        self.clocks.pop(name, None)
         peer = self.peers.pop(name, None)
         if peer is not None:
             await peer.stop()
+
+    def arm(self, plan: TeamPlan, names: Collection[str]) -> None:
+        """Have the peers of `names` that run restarted from now on as the plan says, with no restart counted yet."""
+        for peer in plan.peers:
+            if peer.name in names and peer.name in self.peers and peer.restart.policy != "no":
+                self.clocks[peer.name] = RestartClock(peer.restart)
+
+    async def drop_peer(self, name: str) -> None:
+        """Disconnect a peer and forget it; its surface is somebody else's business."""
+        await self.disconnect(name)
         self.state.peers.pop(name, None)
 
     async def stop(self) -> None:
@@ -89,7 +110,9 @@ class RunningTeam:
             screen = await self._screen(peer, state)
             if peer.state.surface == surface:
                 peer.observe(state, screen)
-        self._notifier.look({name: peer.status for name, peer in self.peers.items()})
+        statuses = {name: peer.status for name, peer in self.peers.items()}
+        self._notifier.look(statuses)
+        await self._sidebar.look(statuses)
 
     async def _screen(self, peer: TeamPeer, surface: SurfaceState | None) -> str:
         if surface is None or surface.is_dead or not peer.needs_screen:

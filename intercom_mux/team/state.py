@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.team.command_plan import CommandPlan  # noqa: TC001 - read by get_type_hints
 from intercom_mux.team.proc import Proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file; raised whenever an older program could misread it."""
+
+ORIGINS = ("layout", "reused", "spawned", "scaled")
+"""`layout`: the file names it. `reused`: a session that was there. `spawned`, `scaled`: added by those verbs."""
 
 _NAME_LENGTH = 24
 
@@ -40,6 +44,7 @@ class PeerState:
         reply: How it is told to answer, "cli" or "mcp".
         port: TCP port of the loopback on which its program serves; None if it does not.
         secret: Password of that server.
+        origin: Why the team has it: one of `ORIGINS`.
     """
 
     name: str
@@ -56,6 +61,12 @@ class PeerState:
     reply: str = "cli"
     port: int | None = None
     secret: str = ""
+    origin: str = "layout"
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether it is a session that registered by itself: never started, typed into or ended by us."""
+        return self.origin == "reused"
 
     @property
     def proc(self) -> Proc | None:
@@ -78,6 +89,7 @@ class TeamState:
         peers: By name, in layout order.
         created_at: Unix seconds.
         notify: Command that is run when a peer needs a person; empty for none.
+        before_down: Commands that `down` runs first.
     """
 
     id: str
@@ -92,6 +104,7 @@ class TeamState:
     peers: dict[str, PeerState] = field(default_factory=dict)
     isolated: bool = False
     notify: list[str] = field(default_factory=list)
+    before_down: list[CommandPlan] = field(default_factory=list)
 
 
 def team_id(name: str, project: Path) -> str:

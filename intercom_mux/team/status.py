@@ -23,12 +23,14 @@ _KINDS = {"idle": "idle", "thinking": "busy", "tool": "busy", "blocked": "blocke
 class Dated:
     """A status, `thinking` or `tool:Bash` for example, and since when it is so, in seconds of any one clock.
 
-    `is_sure` is False for a screen that looks idle without a composer.
+    `is_sure` is False for a screen that looks idle without a composer. `tool` is the status before a reported dialog,
+    if it was a tool's: what a person approves goes on without another report.
     """
 
     text: str
     since: float
     is_sure: bool = True
+    tool: str | None = None
 
     @property
     def kind(self) -> str | None:
@@ -38,7 +40,19 @@ class Dated:
 
 def merge(screen: Dated, report: Dated | None, now: float) -> str:
     """Return the status to show; `screen` is what detection made of the surface."""
-    return screen.text if report is None or not is_believed(report, screen, now) else report.text
+    if report is None:
+        return screen.text
+    if is_believed(report, screen, now):
+        return report.text
+    return report.tool if report.tool and screen.kind == "busy" else screen.text
+
+
+def succeed(before: Dated | None, text: str, now: float) -> Dated:
+    """Return a new report; a dialog keeps in mind which tool it is about."""
+    tool = None
+    if before is not None and text.startswith("blocked"):
+        tool = before.text if before.text.startswith("tool:") else before.tool
+    return Dated(text, now, tool=tool)
 
 
 def is_believed(report: Dated, screen: Dated, now: float) -> bool:

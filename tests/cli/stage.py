@@ -44,6 +44,7 @@ class Peer:
         team: Json | None = None,
         scope: str = "",
         answer: Callable[[Peer, Json], None] | None = None,
+        cwd: str | None = None,
     ) -> None:
         self.name = name
         self.session_id = f"session-{name}"
@@ -55,7 +56,7 @@ class Peer:
         """Called on the listening thread with every message."""
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.connect(str(ensure_running()))
-        info = {"name": name, "cwd": f"/srv/{name}", "model": "m-1", "pid": 1, "startedAt": 1, "lastActivity": 1}
+        info = {"name": name, "cwd": cwd or f"/srv/{name}", "model": "m-1", "pid": 1, "startedAt": 1, "lastActivity": 1}
         mux: Json = {"version": 1, "token": self.token}
         if role:
             mux["role"] = role

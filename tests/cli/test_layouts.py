@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from intercom_mux.cli.layouts import init, layouts, validate
+from intercom_mux.cli.layouts import init, layouts, schema, validate
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.find import bundled_layouts
+from intercom_mux.layout.schema import layout_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,9 +128,17 @@ def test_init_copies_a_bundled_layout(project: Path, name: str) -> None:
     printed = run(init, name)
 
     copy = project / ".intercom-mux" / f"{name}.yaml"
-    assert copy.read_text() == bundled_layouts()[name].read_text()
+    header, original = copy.read_text().split("\n", 1)
+    assert header == "# yaml-language-server: $schema=layout.schema.json"
+    assert original == bundled_layouts()[name].read_text()
+    assert json.loads((copy.parent / "layout.schema.json").read_text()) == layout_schema()
     assert printed.startswith(f"wrote .intercom-mux/{name}.yaml\nnext: intercom-mux up {name}")
     assert run_json(layouts)[0]["path"] == str(copy)
+
+
+def test_schema_is_printed(project: Path) -> None:
+    """`schema` prints what `init` writes."""
+    assert json.loads(run(schema)) == layout_schema()
 
 
 def test_init_tells_the_variables_that_are_needed(project: Path) -> None:
@@ -148,7 +157,7 @@ def test_init_never_overwrites(project: Path) -> None:
     assert copy.read_text() == "mine"
 
     run(init, "pair", "--force")
-    assert copy.read_text().startswith("version: 1\n")
+    assert "\nversion: 1\n" in copy.read_text()
 
 
 @pytest.mark.parametrize("filename", ["crew", "crew.yaml", "crew.yml"])

@@ -56,6 +56,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(team: Stage) -> None:
     assert any(line.strip().startswith("sh -c 'echo '\"'\"'two words") for line in peers)
     plan = run("up", "layout.yaml", "--dry-run", "--json").json
     assert [peer["name"] for peer in plan["peers"]] == ["a", "scout"]
+    assert plan.pop("order") == [["a", "scout"]]
     assert TeamPlan.from_json(plan) == team.plan()
     assert not paths.state_dir().exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -122,3 +123,17 @@ def test_a_shell_is_at_its_own_broker(home: Path, monkeypatch: pytest.MonkeyPatc
             address.chosen()
     finally:
         os.kill(json.loads(paths.broker_file().read_text())["pid"], signal.SIGCONT)
+
+
+def test_a_sandbox_that_forbids_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connect that is refused with EPERM, as codex's sandbox does, says so and names the MCP tools."""
+
+    class Sandboxed(socket.socket):
+        def connect(self, _: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(socket, "socket", Sandboxed)
+    with pytest.raises(BrokerError) as caught:
+        address.dial(tmp_path / "broker.sock", 1)
+    assert caught.value.code == "E_SANDBOX"
+    assert "intercom_reply" in (caught.value.hint or "")

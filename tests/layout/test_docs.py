@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from intercom_mux.errors import LayoutError
+from intercom_mux.layout.arrange import NODE_KEYS
+from intercom_mux.layout.compose import INCLUDED_KEYS
+from intercom_mux.layout.lifecycle import COMMAND_KEYS, RESOURCE_KEYS, RESTART_KEYS, WORKTREE_KEYS
 from intercom_mux.layout.load import KEYS
-from intercom_mux.layout.model import ARRANGEMENTS
+from intercom_mux.layout.model import ARRANGEMENTS, CONDITIONS, KEEP, MULTIPLEXERS, ON_FAILURE, RESTARTS
 from intercom_mux.layout.peers import MAX_COUNT, MAX_PEERS, PEER_KEYS
+from intercom_mux.layout.variables import DECLARATION_KEYS
 from tests.layout.support import load
 
 PAGE = (Path(__file__).parents[2] / "docs" / "layouts.md").read_text()
@@ -36,7 +40,19 @@ def test_tables_name_every_key_and_limit() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 
     assert rows == {*KEYS, *PEER_KEYS}
-    assert all(f"`{arrangement}`" in PAGE for arrangement in ARRANGEMENTS)
+    assert all(
+        f"`{word}`" in PAGE for word in (*ARRANGEMENTS, *MULTIPLEXERS, *KEEP, *RESTARTS, *CONDITIONS, *ON_FAILURE)
+    )
+    parts = (
+        *WORKTREE_KEYS,
+        *RESTART_KEYS,
+        *RESOURCE_KEYS,
+        *COMMAND_KEYS,
+        *DECLARATION_KEYS,
+        *NODE_KEYS,
+        *INCLUDED_KEYS,
+    )
+    assert [part for part in parts if not re.search(rf"`[^`\n]*\b{part}\b[^`\n]*`", PAGE)] == []
     assert f"1 to {MAX_COUNT};" in PAGE
     assert f"{MAX_PEERS} peers at most" in PAGE
 

@@ -122,7 +122,7 @@ def test_generated_layout_loads_to_what_was_generated(
     loaded = load(project, written)
 
     assert loaded.name == layout.get("name", "team")
-    assert loaded.arrange == layout.get("arrange", "main-left")
+    assert loaded.arrange.kind == layout.get("arrange", "main-left")
     assert loaded.isolated == (layout.get("scope") == "isolated")
     for peer, (name, said) in zip(loaded.peers, layout["peers"].items(), strict=True):
         assert peer.name == name

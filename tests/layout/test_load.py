@@ -42,7 +42,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     layout = load(project, PLANNER_WORKER)
 
     planner, worker, worker_2, auth, shell = layout.peers
-    assert (layout.name, layout.mux, layout.arrange, layout.supervisor) == ("shop", "tmux", "tiled", "planner")
+    assert (layout.name, layout.mux, layout.arrange.kind, layout.supervisor) == ("shop", "tmux", "tiled", "planner")
     assert layout.isolated
     assert layout.project == project
     assert [peer.name for peer in layout.peers] == ["planner", "worker-1", "worker-2", "reference-auth", "shell"]
@@ -60,7 +60,7 @@ def test_smallest_layout(tmp_path: Path) -> None:
     layout = load(tmp_path, "version: 1\npeers: {planner: }\n")
 
     (planner,) = layout.peers
-    assert (layout.name, layout.mux, layout.arrange, layout.supervisor) == ("team", "auto", "main-left", None)
+    assert (layout.name, layout.mux, layout.arrange.kind, layout.supervisor) == ("team", "auto", "main-left", None)
     assert not layout.isolated
     assert (planner.name, planner.role, planner.agent, planner.cwd) == ("planner", "planner", "auto", tmp_path)
     assert (planner.prompt, planner.model, planner.command, dict(planner.env)) == (None, None, None, {})

@@ -11,12 +11,13 @@ import subprocess
 import termios
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from intercom_mux import paths
 from intercom_mux.mux.tmux import TmuxMultiplexer
+from tests.mux.cmux_standin.run import Standin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,23 @@ def new_tmux(home: Path) -> Iterator[Callable[[], TmuxMultiplexer]]:
 def tmux(new_tmux: Callable[[], TmuxMultiplexer]) -> TmuxMultiplexer:
     """One multiplexer; no server runs yet."""
     return new_tmux()
+
+
+@pytest.fixture
+def new_cmux(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Standin]]:
+    """A factory of running stand-ins for cmux by version, inside of which the test then is."""
+    made: list[Standin] = []
+
+    def make(version: str, **settings: Any) -> Standin:
+        standin = Standin(home, version, **settings)
+        made.append(standin)
+        standin.__enter__()
+        standin.enter(monkeypatch)
+        return standin
+
+    yield make
+    for standin in made:
+        standin.end()
 
 
 def ask_tmux(mux: TmuxMultiplexer, *command: str) -> list[str]:

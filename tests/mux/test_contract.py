@@ -1,4 +1,5 @@
-"""What every multiplexer promises, run on the in-memory one and on real tmux servers."""
+"""What every multiplexer promises, run on the in-memory one, on real tmux servers, and on
+the stand-in of each cmux that differs."""
 
 from __future__ import annotations
 
@@ -8,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intercom_mux.errors import MultiplexerError
-from intercom_mux.layout.model import ARRANGEMENTS
+from intercom_mux.layout.model import ARRANGEMENTS, Arrangement, Leaf, Split, Window
 from intercom_mux.mux.base import SurfaceSpec
+from intercom_mux.mux.cmux import CmuxMultiplexer
 from intercom_mux.mux.memory import MemoryMultiplexer
+from tests.mux.cmux_standin.profiles import PROFILES
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
     from intercom_mux.mux.base import Multiplexer, SurfaceState
 
 
-@pytest.fixture(params=["memory", "tmux"])
+@pytest.fixture(params=["memory", "tmux", *(f"cmux {version}" for version in PROFILES)])
 def mux(request: pytest.FixtureRequest) -> Multiplexer:
     """A multiplexer of each kind, not started."""
     if request.param == "memory":
         return MemoryMultiplexer()
+    if request.param.startswith("cmux "):
+        standin = request.getfixturevalue("new_cmux")(request.param.removeprefix("cmux "))
+        return CmuxMultiplexer(standin.socket.with_name("surfaces"), standin.socket)
     found: Multiplexer = request.getfixturevalue("tmux")
     return found
 
@@ -65,6 +71,16 @@ def test_a_second_open_adds_and_keeps_what_runs(mux: Multiplexer, home: Path, ar
     assert {key: after[key].pid for key in before} == {key: state.pid for key, state in before.items()}
 
 
+def test_a_tree_opens_and_takes_in_who_has_no_place(mux: Multiplexer, home: Path) -> None:
+    """Columns and rows in two windows give every peer its surface, in the order of the specs; one more peer joins."""
+    columns = Split("columns", (Leaf("b"), Split("rows", (Leaf("c"), Leaf("a")), (None, None))), ("60%", None))
+    tree = Arrangement((Window("main", columns), Window("more", Leaf("d"))), focus="c")
+    opened = mux.open("team", tree, [cat(name, home) for name in "abcd"])
+    opened |= mux.open("team", tree, [cat("e", home)])
+    assert list(opened) == list("abcde")
+    assert {key: state.name for key, state in (mux.states() or {}).items()} == {opened[name]: name for name in "abcde"}
+
+
 def test_opening_nothing_starts_nothing(mux: Multiplexer) -> None:
     """An empty team has no server."""
     assert mux.open("team", "main-left", []) == {}
@@ -83,10 +99,10 @@ def test_no_server_is_not_an_empty_one(mux: Multiplexer, home: Path) -> None:
     assert mux.states() is None
     assert mux.server_pid() is None
     opened = mux.open("team", "tiled", [cat("a", home)])
-    assert mux.server_pid() is not None
+    assert (mux.server_pid() is not None) == mux.owns_server
     mux.close(opened["a"])
     assert mux.states() == {}
-    assert mux.server_pid() is not None
+    assert (mux.server_pid() is not None) == mux.owns_server
     mux.shutdown()
     assert mux.states() is None
     assert mux.server_pid() is None

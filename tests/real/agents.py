@@ -4,7 +4,7 @@ its present profile can do. Everything is below the test's own HOME."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.real.model_server import Shell
@@ -26,12 +26,12 @@ class Agent:
         dialog: Makes the tool call for a command that it asks about; None when it never asks.
         approve: tmux keys that answer the dialog with its first choice, yes.
         is_typed_into: False when its profile leaves messages in the mailbox.
-        replies_by_command: Whether it may run `intercom-mux reply` under its default permission and sandbox.
-        draws_joined_emoji: Whether its composer shows an emoji of several characters as it is; if not, the courier
-            cannot see that its message stands there alone, and leaves it for the person.
         tells_tools: Whether its profile can tell a running tool from thinking.
+        draft_holds: Whether a person's draft holds messages; opencode's server takes them beside it.
         offers_tools: False when its requests to the model name no tools.
         answers_by_turn: Whether its profile can tell a turn's last words, so that they answer an ask.
+        distrusts_tmp: Whether it takes no settings from below a directory that others may write to.
+        settings: Further settings of its peer in the layout, for which `variant` names it in the tests.
     """
 
     name: str
@@ -39,11 +39,18 @@ class Agent:
     dialog: Callable[[str], Shell] | None = Shell
     approve: tuple[str, ...] = ("Enter",)
     is_typed_into: bool = True
-    replies_by_command: bool = True
-    draws_joined_emoji: bool = True
     tells_tools: bool = False
+    draft_holds: bool = True
     offers_tools: bool = True
     answers_by_turn: bool = False
+    distrusts_tmp: bool = False
+    settings: Json = field(default_factory=dict)
+    variant: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in the tests."""
+        return self.variant or self.name
 
 
 def _write(file: Path, content: str | Json) -> None:
@@ -160,10 +167,18 @@ def _escalated(command: str) -> Shell:
 
 
 AGENTS = (
-    Agent("claude", _claude, answers_by_turn=True),
-    Agent("codex", _codex, dialog=_escalated, replies_by_command=False, answers_by_turn=True),
-    Agent("gemini", _gemini, replies_by_command=False),
-    Agent("opencode", _opencode, draws_joined_emoji=False),
+    Agent("claude", _claude, tells_tools=True, answers_by_turn=True),
+    Agent("codex", _codex, dialog=_escalated, answers_by_turn=True),
+    Agent(
+        "codex",
+        _codex,
+        dialog=_escalated,
+        answers_by_turn=True,
+        settings={"trust": True},
+        variant="trusted-codex",
+    ),
+    Agent("gemini", _gemini, tells_tools=True, answers_by_turn=True, distrusts_tmp=True),
+    Agent("opencode", _opencode, draft_holds=False, answers_by_turn=True),
     Agent("pi", _pi, dialog=None),
-    Agent("aider", _aider, dialog=None, is_typed_into=False, replies_by_command=False, offers_tools=False),
+    Agent("aider", _aider, dialog=None, is_typed_into=False, offers_tools=False),
 )

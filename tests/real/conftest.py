@@ -44,7 +44,7 @@ class RealTeam:
         """Bring it up until the agent is ready; `peer` are further settings of the agent's peer."""
         env = {**self.agent.configure(self.home, self.project, self.model.url), **peer.pop("env", {})}
         peers = {
-            "agent": {"agent": self.agent.name, "env": env, **peer},
+            "agent": {"agent": self.agent.name, "env": env, **self.agent.settings, **peer},
             "friend": {"agent": "shell", "env": {"SHELL": "/bin/sh"}},
         }
         layout = self.project / "real.yaml"
@@ -146,7 +146,19 @@ class RealTeam:
         return Ran(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture(params=AGENTS, ids=lambda agent: agent.name)
+@pytest.fixture
+def homes(request: pytest.FixtureRequest) -> str:
+    """/tmp, or a directory of the checkout for an agent that takes no settings from below one that is open to all."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    chosen = parameters.get("agent")
+    if not isinstance(chosen, Agent) or not chosen.distrusts_tmp:
+        return "/tmp"
+    directory = Path(__file__).parents[2] / ".cache"
+    directory.mkdir(exist_ok=True)
+    return str(directory.resolve())
+
+
+@pytest.fixture(params=AGENTS, ids=lambda agent: agent.id)
 def agent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Agent:
     """Each agent whose program is installed; its directory and ours are first on PATH."""
     chosen: Agent = request.param

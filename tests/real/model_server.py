@@ -35,7 +35,8 @@ _ROUTES: tuple[tuple[str, Dialect], ...] = (
     (r":(?:streamG|g)enerateContent$", Gemini()),
 )
 _COUNTS = {"/count_tokens": {"input_tokens": 10}, ":countTokens": {"totalTokens": 10}}
-_ASK = re.compile(r"· ask ([0-9A-Za-z-]+)")
+_ASK = re.compile(r"· ask ([0-9A-Za-z-]+) · reply: (intercom-mux reply|intercom_reply)")
+_ELSEWHERE = re.compile(r"read it: (?:intercom-mux inbox |(intercom_inbox) id=)([0-9A-Za-z-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,26 @@ Script = Step | Callable[[str], Step]
 
 
 def reply_with(text: str) -> Callable[[str], Step]:
-    """Answer the ask in the prompt by its header: run `intercom-mux reply --to ID TEXT`."""
+    """Answer the ask in the prompt as its header says: by `intercom-mux reply --to ID TEXT`, or by the MCP tool."""
 
     def step(prompt: str) -> Step:
         asked = _ASK.search(prompt)
         assert asked is not None, f"no ask in {prompt!r}"
+        if asked[2] == "intercom_reply":
+            return Call("intercom_reply", {"to": asked[1], "message": text})
         return Shell(f'intercom-mux reply --to {asked[1]} "{text}"')
 
     return step
+
+
+def read_body(prompt: str) -> Step:
+    """Read the body of the message in the prompt as its header says; where it stands in the prompt, say so."""
+    elsewhere = _ELSEWHERE.search(prompt)
+    if elsewhere is None:
+        return Say("it is all here")
+    if elsewhere[1]:
+        return Call("intercom_inbox", {"id": elsewhere[2]})
+    return Shell(f"intercom-mux inbox {elsewhere[2]}")
 
 
 class ModelServer:
@@ -135,6 +148,10 @@ class ModelServer:
         with self._lock:
             found = [[text for text in one.prompts for _ in range(text.count(words))] for one in self.requests]
         return max(found, key=len, default=[])
+
+    def texts_containing(self, words: str) -> list[str]:
+        """Return the prompts and the results of tools that hold `words`, each once."""
+        return list(dict.fromkeys(self.prompts_containing(words) + self.results_containing(words)))
 
     def results_containing(self, words: str) -> list[str]:
         """Return the results of tools that hold `words`."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.real.agents import AGENTS
-from tests.real.model_server import Call, Say
+from tests.real.model_server import Call, Say, Shell
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.parametrize("agent", [one for one in AGENTS if one.name == "codex"], indirect=True, ids=["codex"]),
+    pytest.mark.parametrize("agent", [one for one in AGENTS if one.id == "codex"], indirect=True, ids=["codex"]),
 ]
 
 
@@ -46,4 +47,14 @@ def test_an_mcp_tool_needs_no_dialog(team: RealTeam) -> None:
     team.up()
     team.as_friend("send", "agent", "which colour?")
     wait_until(lambda: team.model.results_containing("friend"), timeout_s=30, what="the tool's result")
+    team.wait_status("idle")
+
+
+def test_the_sandbox_is_named(team: RealTeam) -> None:
+    """A verb that codex runs in its sandbox says why it cannot reach the broker, and names the MCP tools."""
+    team.model.when("colour", Shell(f"{sys.executable} -m intercom_mux pending"), Say("tried"))
+    team.up()
+    team.as_friend("send", "agent", "which colour?")
+    wait_until(lambda: team.model.results_containing("exited"), timeout_s=12, what="the end of the verb")
+    assert "intercom_reply" in team.model.results_containing("sandbox")[0]
     team.wait_status("idle")

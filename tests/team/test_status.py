@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from intercom_mux.team.status import BLOCKED_STALE_S, STALE_S, Dated, follow, merge
+from intercom_mux.team.status import BLOCKED_STALE_S, STALE_S, Dated, follow, merge, succeed
 
 LONG = STALE_S + 1
 
@@ -72,3 +72,12 @@ def test_a_state_is_dated_from_its_beginning() -> None:
     assert follow(first, "idle", 5) == Dated("idle", 1)
     assert follow(first, "thinking", 5) == Dated("thinking", 5)
     assert follow(first, "idle", 5, is_sure=False) == Dated("idle", 5, is_sure=False)
+
+
+def test_an_approved_tool_is_shown_while_it_runs() -> None:
+    """A dialog that the screen shows to be over leaves its tool running, until the agent looks idle."""
+    tool = Dated("tool:Bash", 0)
+    dialog = succeed(succeed(tool, "blocked:permission", 1), "blocked:permission", 2)
+    assert merge(Dated("thinking", 3), dialog, 3 + LONG) == "tool:Bash"
+    assert merge(Dated("idle", 3), dialog, 3 + BLOCKED_STALE_S) == "idle"
+    assert succeed(dialog, "thinking", 4).tool is None

@@ -86,9 +86,7 @@ def _attach_endpoint(
     if connection.uid is not None:
         shown["peerUid"] = connection.uid
     if not is_agents_own:
-        if not adoption.is_adopted(session):
-            set_name(state, session, info.get("name"))
-        _take_own_fields(state, session, mux)
+        _take_own_fields(state, session, info.get("name"), mux)
     connection.session = session
     connection.view = session.team.id if session.team else None
     session.seen_at = now
@@ -135,13 +133,17 @@ def _refusal(
     return reason
 
 
-def _take_own_fields(state: BrokerState, session: Session, mux: Json) -> None:
-    """Take team, role and token from a registration of ours; a v1 registration brings none of them."""
+def _take_own_fields(state: BrokerState, session: Session, name: str | None, mux: Json) -> None:
+    """Take the name, and team, role and token from a registration of ours; a v1 registration brings none of these.
+
+    An adopted session keeps the name, the role and the team that it has.
+    """
     team = mux.get("team")
     session.token = mux.get("token")
     session.is_native = mux.get("native") is True
     if adoption.is_adopted(session) and team is None:
         return
+    set_name(state, session, name)
     session.role = mux.get("role")
     session.team = None
     if team is not None:

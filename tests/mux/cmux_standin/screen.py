@@ -10,7 +10,9 @@ import codecs
 import re
 import unicodedata
 
-_SEQUENCE = re.compile(r"\x1b(?:\[([?>=]?)([0-9;]*)([ -/]*)([@-~])|\]([^\x07\x1b]*)(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[^\[\]])")
+_SEQUENCE = re.compile(
+    r"\x1b(?:\[([?>=]?)([0-9;]*)([ -/]*)([@-~])|\]([^\x07\x1b]*)(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[^\[\]])"
+)
 _PARTIAL = re.compile(r"\x1b(?:\[[^@-~]*|\][^\x07]*)?$")
 
 
@@ -105,34 +107,31 @@ class Screen:
                 self._switch(is_on=final == "h")
             return
         first = max(1, values[0])
-        match final:
-            case "A":
-                self._y = max(0, self._y - first)
-            case "B":
-                self._y = min(self.rows - 1, self._y + first)
-            case "C":
-                self._x = min(self.columns - 1, self._x + first)
-            case "D":
-                self._x = max(0, self._x - first)
-            case "G":
-                self._x = min(self.columns, first) - 1
-            case "d":
-                self._y = min(self.rows, first) - 1
-            case "H" | "f":
-                self._y = min(self.rows, first) - 1
-                self._x = min(self.columns, max(1, values[1] if len(values) > 1 else 1)) - 1
-            case "J":
-                self._erase_screen(values[0])
-            case "K":
-                self._erase_line(values[0])
-            case "P":
-                del self._lines[self._y][self._x : self._x + first]
-            case "@":
-                self._lines[self._y][self._x : self._x] = [" "] * first
-            case "s":
-                self._saved = (self._x, self._y)
-            case "u":
-                self._x, self._y = self._saved
+        if final in "ABCDGdHf":
+            self._move(final, first, max(1, values[1]) if len(values) > 1 else 1)
+        elif final == "J":
+            self._erase_screen(values[0])
+        elif final == "K":
+            self._erase_line(values[0])
+        elif final == "P":
+            del self._lines[self._y][self._x : self._x + first]
+        elif final == "@":
+            self._lines[self._y][self._x : self._x] = [" "] * first
+        elif final == "s":
+            self._saved = (self._x, self._y)
+        elif final == "u":
+            self._x, self._y = self._saved
+
+    def _move(self, final: str, first: int, second: int) -> None:
+        x, y = {
+            "A": (self._x, self._y - first),
+            "B": (self._x, self._y + first),
+            "C": (self._x + first, self._y),
+            "D": (self._x - first, self._y),
+            "G": (first - 1, self._y),
+            "d": (self._x, first - 1),
+        }.get(final, (second - 1, first - 1))
+        self._x, self._y = min(max(x, 0), self.columns - 1), min(max(y, 0), self.rows - 1)
 
     def _erase_line(self, how: int) -> None:
         line = self._lines[self._y]

@@ -1,0 +1,31 @@
+"""What can be checked of a surface before it is opened, whatever the multiplexer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from intercom_mux.errors import MultiplexerError
+
+if TYPE_CHECKING:
+    from intercom_mux.mux.base import SurfaceSpec
+
+
+def check_spec(spec: SurfaceSpec) -> None:
+    """Refuse what a multiplexer would pass over in silence, and make the log file a private one.
+
+    Raises:
+        MultiplexerError: The directory is missing, or the log cannot be written.
+    """
+    if not spec.cwd.is_dir():
+        raise MultiplexerError(f"{spec.name}: no such directory: {spec.cwd}", peer=spec.name, cwd=str(spec.cwd))
+    if spec.log is None:
+        return
+    try:
+        fd = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.fchmod(fd, 0o600)
+        os.close(fd)
+    except OSError as error:
+        raise MultiplexerError(
+            f"{spec.name}: cannot write the log {spec.log}: {error.strerror}", peer=spec.name, log=str(spec.log)
+        ) from error
