@@ -11,17 +11,27 @@ import json
 import sqlite3
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
 from intercom_mux.broker.journal import SCHEMA_VERSION, Journal
 from intercom_mux.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 Json = dict[str, Any]
-Names = dict[tuple[str, str], tuple[str, str | None]]
+
+
+class Known(NamedTuple):
+    """What the journal knows of a session; `team` is as others see it, both are None outside any."""
+
+    name: str
+    team: str | None = None
+    team_id: str | None = None
+
+
+Names = dict[tuple[str, str], Known]
 
 _COLUMNS = "seq, id, scope, sender, target, body, accepted_at, expects_reply, reply_to, is_notice, state, finished_at"
 
@@ -81,6 +91,57 @@ def conversation(ask_id: str) -> Json:
             "outcome": ask["outcome"] or "open",
             "deadline": ask["deadline"],
         }
+
+
+def sessions() -> list[Json]:
+    """Return every session that the journal tells of, also gone ones: `scope`, `id`, `name`, `team` and `team_id`.
+
+    One that has gone and never said anything has its id for a name, and no team.
+
+    Raises:
+        BrokerError: The journal cannot be read.
+    """
+    with _reading() as db:
+        if db is None:
+            return []
+        names = _names(db)
+        mute = "SELECT DISTINCT scope, target FROM messages"
+        known = {key: names.get(key, Known(key[1])) for key in (*names, *map(tuple, db.execute(mute)))}
+        return [{"scope": scope, "id": session, **one._asdict()} for (scope, session), one in known.items()]
+
+
+def exchange(ids: Collection[str], *, since: int = 0, max_chars: int) -> list[Json]:
+    """Return what sessions were sent or sent since `since` (Unix milliseconds), oldest first, texts cut to `max_chars`.
+
+    As in `messages`, and by session besides: `from_id`, `to_id`; `chars` is the text's whole length, `is_auto` tells a
+    reply that is the last words of a turn. An ask has its `outcome`: "open" while it is, "unknown" if it was forgotten.
+
+    Raises:
+        BrokerError: The journal cannot be read.
+    """
+    with _reading() as db:
+        if db is None or not ids:
+            return []
+        names = _names(db)
+        marks = ",".join("?" * len(ids))
+        columns = ", ".join(f"m.{column}" for column in _COLUMNS.split(", "))
+        query = (
+            f"SELECT {columns}, a.id AS ask, a.outcome FROM messages AS m LEFT JOIN asks AS a"
+            " ON m.expects_reply AND a.scope=m.scope AND a.asker=m.sender AND a.id=m.id"
+            f" WHERE m.accepted_at >= ? AND (m.sender IN ({marks}) OR m.target IN ({marks})) ORDER BY m.seq"
+        )
+        return [_exchanged(row, names, max_chars) for row in db.execute(query, [since, *ids, *ids])]
+
+
+def tasks(team_id: str) -> list[Json]:
+    """Return the tasks of a team as they were last recorded, oldest first; none once the team has gone down.
+
+    Raises:
+        BrokerError: The journal cannot be read.
+    """
+    with _reading() as db:
+        rows = [] if db is None else db.execute("SELECT value FROM tasks WHERE team=?", (team_id,)).fetchall()
+        return sorted((json.loads(row[0]) for row in rows), key=lambda task: task["created_at"])
 
 
 def prune(*, days: float | None = None, mb: float | None = None) -> int:
@@ -167,16 +228,18 @@ def _names(db: sqlite3.Connection) -> Names:
     spoke = f"SELECT scope, sender, sender_info FROM messages WHERE seq IN ({last})"
     for scope, session, info in db.execute(spoke):
         facts = json.loads(info)
-        team = facts.get("mux", {}).get("team")
-        name = facts.get("name", session)
-        names[scope, session] = (name.removeprefix(f"{team}/") if team else name), team
+        own = facts.get("mux", {})
+        team, name = own.get("team"), facts.get("name", session)
+        name = name.removeprefix(f"{team}/") if team else name
+        names[scope, session] = Known(name, team, own.get("teamId"))
     for scope, session, name, team in db.execute("SELECT scope, id, name, team FROM sessions"):
-        names[scope, session] = name or session, json.loads(team)[1] if team else None
+        team_id, label = json.loads(team)[:2] if team else (None, None)
+        names[scope, session] = Known(name or session, label, team_id)
     return names
 
 
 def _shown(names: Names, scope: str, session: str) -> str:
-    name, team = names.get((scope, session), (session, None))
+    name, team, _ = names.get((scope, session), Known(session))
     return f"{team}/{name}" if team else name
 
 
@@ -200,8 +263,23 @@ def _asks(db: sqlite3.Connection, start: str) -> Sequence[sqlite3.Row]:
     return db.execute(query, (start, start + "\U0010ffff")).fetchall()
 
 
-def _message(row: sqlite3.Row, names: Names) -> Json:
+def _exchanged(row: sqlite3.Row, names: Names, max_chars: int) -> Json:
     body = json.loads(row["body"])
+    value = _message(row, names, body)
+    text = value["text"]
+    outcome = (row["outcome"] or "open") if row["ask"] is not None else "unknown"
+    return value | {
+        "from_id": row["sender"],
+        "to_id": row["target"],
+        "text": text[:max_chars],
+        "chars": len(text),
+        "is_auto": bool(body.get("auto")),
+        "outcome": outcome if row["expects_reply"] else None,
+    }
+
+
+def _message(row: sqlite3.Row, names: Names, read: Json | None = None) -> Json:
+    body = json.loads(row["body"]) if read is None else read
     kind = (
         "notice" if row["is_notice"] else "reply" if row["reply_to"] else "ask" if row["expects_reply"] else "message"
     )

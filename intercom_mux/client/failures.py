@@ -15,6 +15,7 @@ _HINTS = {
     "E_ALREADY_WAITING": "use `ask --async`, or wait for it",
     "E_MUTUAL_ASK": "it waits for your answer: put your question into your reply",
     "E_TARGET_EXITED": "`intercom-mux up` starts it again",
+    "E_MAILBOX_FULL": "its receiver does not keep up: look at it with `intercom-mux list`, then try again",
 }
 
 

@@ -35,8 +35,8 @@ async def start_peers(
 ) -> list[str]:
     """Register the peers, then open their surfaces, and return their names: an agent may speak as soon as it lives.
 
-    One that ran before keeps its session, with its mail; `in_place` its dead surface too, if the multiplexer can. What a
-    failure leaves is the caller's to take back.
+    One that ran before keeps its session, with its mail; `in_place` its dead surface too, if the multiplexer can. What
+    a failure leaves is the caller's to take back.
 
     Raises:
         MultiplexerError: No surface was opened.

@@ -135,6 +135,8 @@ def change(
     with team_lock(paths.team_state_dir(team.id), action, on_wait):
         if team_states.load(team.id) is None:
             raise TeamError(f"team {team.name} is down", code="E_NO_TEAM", hint="start it with `intercom-mux up`")
+        if request["type"] == "kill" and request["idle_only"]:
+            _check_worktrees(team.id, request["peers"])
         lifecycle.ensure_running()
 
         def hand_over(failed: dict[str, str], tell: Callable[[Json], None]) -> None:
@@ -151,6 +153,13 @@ def change(
             hand_over({}, on_event)
         if request["type"] == "kill":
             _clear_worktrees(team.id, request["peers"], on_event)
+
+
+def _check_worktrees(team_id: str, peers: list[str]) -> None:
+    for peer in peers:
+        if lost := worktrees.unsaved(team_id, peer):
+            hint = "commit and merge it, or end the peer with `--force`: its worktree then stays"
+            raise TeamError(f"{peer} has work in its worktree: {lost}", code="E_PEER_BUSY", hint=hint, peers=[peer])
 
 
 def _clear_worktrees(team_id: str, peers: list[str], on_event: Callable[[Json], None]) -> None:

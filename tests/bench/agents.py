@@ -51,7 +51,7 @@ def main(names: list[str]) -> int:
     """Run pytest over this file, for its fixtures; return its exit code."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     wanted = " or ".join(f"[{name}]" for name in names or [agent.id for agent in AGENTS])
-    options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "tests.real.conftest", "-o", "python_functions=measure_*"]
+    options = ["-q", "-s", "-p", "no:cacheprovider", "-o", "python_functions=measure_*"]
     with contextlib.chdir(root):
         return int(pytest.main([*options, "-k", wanted, __file__]))
 

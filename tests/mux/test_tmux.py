@@ -170,7 +170,14 @@ def test_a_peer_can_set_and_remove_what_tmux_announces(tmux: TmuxMultiplexer, ho
     """A peer's own TERM, SHELL and TERM_PROGRAM win, in the first surface as in a later one."""
     dumps = [Dump(home, name) for name in "ab"]
     env = {"TERM": "xterm-256color", "SHELL": "/bin/false"}
-    tmux.open("team", "tiled", [SurfaceSpec("x", d.argv, home, env=env, unset=("TERM_PROGRAM",)) for d in dumps])
+    tmux.open(
+        "team",
+        "tiled",
+        [
+            SurfaceSpec(name, d.argv, home, env=env, unset=("TERM_PROGRAM",))
+            for name, d in zip("ab", dumps, strict=True)
+        ],
+    )
     for dump in dumps:
         assert dump.env()["TERM"] == "xterm-256color"
         assert dump.env()["SHELL"] == "/bin/false"

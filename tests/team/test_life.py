@@ -140,7 +140,7 @@ def lines(events: list[Json]) -> list[str]:
 
 def test_commands_run_around_the_start_and_before_the_end(stage: Stage) -> None:
     """In order, in the project, with the team's name; not again by an `up` that starts nothing."""
-    hooks = {
+    hooks: Json = {
         "before_up": ["echo one $INTERCOM_MUX_TEAM", "pwd"],
         "after_up": "echo up",
         "before_down": "echo down > said",

@@ -55,7 +55,7 @@ def test_never_more_than_the_limit_in_any_window(
     policy: str, limit: int, backoff: int, ends: list[tuple[int | None, float]]
 ) -> None:
     """Whatever programs do, restarts in ten minutes stay within the limit, and no wait is longer than a minute."""
-    clock = RestartClock(Restart(policy, limit, backoff))  # type: ignore[arg-type]  # sampled
+    clock = RestartClock(Restart(policy, limit, backoff))
     now, begun = 0.0, []
     for status, lived in ends:
         clock.lives()

@@ -47,6 +47,6 @@ def test_the_conditions_mean_what_they_say() -> None:
         ("ready", "failed"): "a, which it depends on, is ill",
     }
     for (condition, state), answer in table.items():
-        dependency = Dependency("a", condition)  # type: ignore[arg-type]  # from the table
+        dependency = Dependency("a", condition)
         assert verdict([dependency], {"a": Progress(state, "is ill")}) == answer, (condition, state)
     assert verdict([Dependency("elsewhere")], {}) == ""

@@ -10,7 +10,7 @@ import json
 from hashlib import blake2b
 from itertools import islice
 
-from intercom_mux.broker.core import asks, backpressure, endings, identity, receipts, roster
+from intercom_mux.broker.core import asks, backpressure, endings, identity, receipts, roster, tasks
 from intercom_mux.broker.core.addresses import known_names, resolve
 from intercom_mux.broker.core.model import BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.errors import ProtocolError
@@ -151,6 +151,8 @@ def accept(
     record(state, delivery)
     if message.get("expectsReply"):
         asks.open_ask(state, connection, delivery, message, frame, now)
+    if tasks.MARK in message["content"]["text"] and "replyTo" not in message:
+        tasks.take_marked(state, sender, receiver, delivery, message["content"]["text"], now)
     waiter = asks.close_answered(state, connection, asked, delivery, now) if asked is not None else None
     if waiter is not None:
         write(state, waiter, delivery, now)

@@ -239,19 +239,26 @@ class Ask:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A piece of work and how far it is; `percent` 0 to 100."""
+    """A piece of work and how far it is; `percent` 0 to 100.
+
+    `assigner_id` is the session that hears how it goes, empty in records of old. `history` has what it was after each
+    of its latest changes, oldest first; `messages` the ids of the latest messages that are about it.
+    """
 
     scope: str
     id: str
     title: str = ""
     owner: str = ""
     assigner: str = ""
+    assigner_id: str = ""
     state: str = "assigned"
     percent: int = 0
     note: str = ""
     team: str = ""
     created_at: int = 0
     updated_at: int = 0
+    history: list[Json] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
 class Close(NamedTuple):

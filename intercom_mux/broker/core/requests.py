@@ -9,9 +9,10 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.broker.core import adoption, delivery, endings, native, receipts, roster, sessions, standing
+from intercom_mux.broker.core import adoption, delivery, endings, native, receipts, roster, sessions, standing, tasks
 from intercom_mux.broker.core.addresses import set_name, shown_name
 from intercom_mux.broker.core.delivery import Refusal
+from intercom_mux.broker.core.fields import ROWS_BYTES, fitting, text
 from intercom_mux.broker.core.model import (
     Ask,
     BrokerState,
@@ -21,11 +22,10 @@ from intercom_mux.broker.core.model import (
     Lookup,
     Session,
     SessionKey,
-    Task,
 )
 from intercom_mux.errors import ProtocolError
 from intercom_mux.wire import states
-from intercom_mux.wire.frames import MAX_FRAME_BYTES, Frame, dump
+from intercom_mux.wire.frames import Frame, dump
 from intercom_mux.wire.messages import (
     MAX_ID_CHARS,
     MAX_SHOWN_CHARS,
@@ -36,15 +36,11 @@ from intercom_mux.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 _INBOX_ROWS = 200
-_ROWS_BYTES = MAX_FRAME_BYTES - 4_096
-"""What the rows of one answer may take; the first one always fits."""
-
 _REASON_CHARS = 1_000
 _TURN_CHARS = 4_000
-TASK_STATES = ("assigned", "started", "blocked", "done", "failed")
 
 
 def handle(state: BrokerState, connection: Connection, frame: Json, now: int) -> None:
@@ -67,13 +63,6 @@ def handle(state: BrokerState, connection: Connection, frame: Json, now: int) ->
         return
     if value is not None:
         state.write(connection.id, {**answer, "ok": True, "value": value})
-
-
-def _text(frame: Json, key: str) -> str:
-    value = frame.get(key, "")
-    if type(value) is not str:
-        raise ProtocolError(f"mux.{key} must be a string")
-    return value
 
 
 def _other(state: BrokerState, key: SessionKey, view: str | None) -> str:
@@ -101,18 +90,7 @@ def _pending(state: BrokerState, connection: Connection, me: Session, _frame: Js
 
     to_me = (row(ask, ask.asker) for ask in state.asks.values() if ask.asked == me.key)
     from_me = (row(ask, ask.asked) for ask in state.asks.values() if ask.asker == me.key)
-    return {"to_me": _fitting(to_me, _ROWS_BYTES // 2), "from_me": _fitting(from_me, _ROWS_BYTES // 2)}
-
-
-def _fitting(rows: Iterable[Json], room: int = _ROWS_BYTES) -> list[Json]:
-    """Return the first of `rows`, as many as go into `room` bytes of JSON."""
-    taken: list[Json] = []
-    for row in rows:
-        room -= len(dump(row)) + 1
-        if room < 0 and taken:
-            break
-        taken.append(row)
-    return taken
+    return {"to_me": fitting(to_me, ROWS_BYTES // 2), "from_me": fitting(from_me, ROWS_BYTES // 2)}
 
 
 def _reply(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json:
@@ -124,7 +102,7 @@ def _reply(state: BrokerState, connection: Connection, me: Session, frame: Json,
     `auto`: the text is a turn's last words, given without the agent's doing; only an open ask of this very id gets it.
     """
     message = check_message(frame.get("message"))
-    wanted = _text(frame, "to")
+    wanted = text(frame, "to")
     is_auto = frame.get("auto") is True
     if is_auto:
         message["id"], message["auto"] = _auto_id(wanted), True
@@ -159,11 +137,11 @@ def _note(state: BrokerState, connection: Connection, me: Session, frame: Json, 
 
     `kind` is "ended", with the turn's last words, or "idle", with the end of the screen.
     """
-    wanted = _text(frame, "ask")
+    wanted = text(frame, "ask")
     ask = _exact_ask(state, me, wanted)
     if ask is None:
         raise Refusal("E_NO_PENDING_ASK", f'No pending ask "{wanted}"', names=_askers(state, connection, me))
-    ask.turn = {"kind": _text(frame, "kind")[:MAX_SHOWN_CHARS], "text": _text(frame, "text")[:_TURN_CHARS]}
+    ask.turn = {"kind": text(frame, "kind")[:MAX_SHOWN_CHARS], "text": text(frame, "text")[:_TURN_CHARS]}
     if ask.waiter in state.connections:
         state.write(ask.waiter, {"type": "mux_event", "event": "ask_note", "messageId": ask.id, **ask.turn})
     return {"askId": ask.id}
@@ -218,7 +196,7 @@ def _ended_ask(state: BrokerState, me: Session, wanted: str) -> Delivery | None:
 def _inbox(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json | None:
     """Return what waits in my mailbox, oldest first, and take it unless `peek`: as much as fits, `left` says how many
     more. With `id`, return the newest message whose id starts so; one that was read comes from the journal."""
-    wanted = _text(frame, "id")
+    wanted = text(frame, "id")
     is_taking = frame.get("peek") is not True
     if wanted:
         newest = next((d for d in reversed(me.mailbox.values()) if d.id.startswith(wanted)), None)
@@ -230,7 +208,7 @@ def _inbox(state: BrokerState, connection: Connection, me: Session, frame: Json,
             _take(state, connection, me, newest, now)
         return row
     waiting = list(itertools.islice(me.mailbox.values(), _INBOX_ROWS))
-    rows = _fitting(_letter(d) for d in waiting)
+    rows = fitting(_letter(d) for d in waiting)
     if is_taking:
         for letter in waiting[: len(rows)]:
             _take(state, connection, me, letter, now)
@@ -253,7 +231,7 @@ def _take(state: BrokerState, connection: Connection, me: Session, letter: Deliv
 
 def _result(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json | None:
     """Return where an ask of mine stands; its reply counts as read then, and comes from the journal from now on."""
-    wanted = _text(frame, "id")
+    wanted = text(frame, "id")
     if not wanted:
         raise Refusal("E_NOT_FOUND", "No ask without an id")
     for ask in state.asks.values():
@@ -271,47 +249,9 @@ def _result(state: BrokerState, connection: Connection, me: Session, frame: Json
     return None
 
 
-def _progress(state: BrokerState, _connection: Connection, me: Session, frame: Json, now: int) -> Json:
-    """Create or change a task of my team; what the frame does not name stays."""
-    task_id = _text(frame, "task")
-    if not task_id.strip() or not is_id(task_id):
-        raise Refusal("E_INVALID_TASK", f"A task needs an id of at most {MAX_ID_CHARS} characters")
-    team = me.team.id if me.team else _text(frame, "team")
-    key = (me.key.scope, team, task_id)
-    me_name = me.name or me.key.id
-    task = state.tasks.get(key) or Task(me.key.scope, task_id, team=team, assigner=me_name, created_at=now)
-    percent = frame.get("percent", task.percent)
-    if type(percent) is not int or not 0 <= percent <= 100:
-        raise Refusal("E_INVALID_TASK", "percent must be a whole number from 0 to 100")
-    wanted = _text(frame, "state") or ("started" if task.state == "assigned" and "percent" in frame else task.state)
-    if wanted not in TASK_STATES:
-        raise Refusal("E_INVALID_TASK", f"state must be one of {', '.join(TASK_STATES)}")
-    task.percent = 100 if wanted == "done" else percent
-    task.state = "done" if percent == 100 and "state" not in frame else wanted
-    task.title = _text(frame, "title")[:MAX_SHOWN_CHARS] or task.title
-    task.note = _text(frame, "note")[:MAX_SHOWN_CHARS] if "note" in frame else task.note
-    task.owner = _text(frame, "owner")[:MAX_SHOWN_CHARS] or task.owner or me_name
-    task.updated_at = now
-    state.tasks[key] = task
-    state.record("task", task.scope, task.team, task.id, _task_row(task))
-    return _task_row(task)
-
-
-def _task_row(task: Task) -> Json:
-    fields = ("id", "title", "owner", "assigner", "state", "percent", "note", "team", "created_at", "updated_at")
-    return {field: getattr(task, field) for field in fields}
-
-
-def _tasks(state: BrokerState, connection: Connection, me: Session, _frame: Json, _now: int) -> Json:
-    """Return the tasks of the team I am in or look at; all of the scope from outside any team. Oldest first."""
-    view = connection.view
-    mine = (t for t in state.tasks.values() if t.scope == me.key.scope and view in (None, t.team))
-    return {"tasks": _fitting(_task_row(t) for t in mine)}
-
-
 def _name(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json:
     """Rename my session; team peers keep the names of their layout."""
-    wanted = _text(frame, "name").strip()
+    wanted = text(frame, "name").strip()
     if me.team is not None:
         raise Refusal("E_NAME_FIXED", "A team's peers are named by its layout")
     if not wanted or "/" in wanted or len(wanted) > 64 or not wanted.isprintable():
@@ -332,8 +272,8 @@ def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json
     listed = frame.get("sessions")
     if type(listed) is not list or not all(type(item) is dict and is_id(item.get("id")) for item in listed):
         raise ProtocolError("mux.sessions must be an array of objects with an id")
-    reason = _text(frame, "reason")[:_REASON_CHARS] or "the session has ended"
-    scope, team = _text(frame, "scope") or me.key.scope, _text(frame, "team")
+    reason = text(frame, "reason")[:_REASON_CHARS] or "the session has ended"
+    scope, team = text(frame, "scope") or me.key.scope, text(frame, "team")
     retired: list[str] = []
     is_over = False
     for item in listed:
@@ -343,14 +283,8 @@ def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json
             sessions.retire(state, session, now, reason, spare=connection)
             retired.append(session.key.id)
     if is_over:
-        _forget_tasks(state, team)
+        tasks.forget_team(state, team)
     return {"retired": retired}
-
-
-def _forget_tasks(state: BrokerState, team: str) -> None:
-    for task_key in [k for k in state.tasks if k[1] == team]:
-        del state.tasks[task_key]
-    state.record("forget_tasks", team)
 
 
 def _adopt(state: BrokerState, _connection: Connection, me: Session, frame: Json, _now: int) -> Json:
@@ -366,7 +300,7 @@ def _release(state: BrokerState, _connection: Connection, me: Session, frame: Js
     """Let go of adopted sessions; a team without any session left is forgotten, with its tasks."""
     released = adoption.release(state, me, frame)
     if released and sessions.forget_team_if_empty(state, frame["team"]):
-        _forget_tasks(state, frame["team"])
+        tasks.forget_team(state, frame["team"])
     for session in released:
         sessions.remember(state, session)
         adoption.tell(state, session)
@@ -405,8 +339,10 @@ _OPERATIONS: dict[str, Callable[[BrokerState, Connection, Session, Json, int], A
     "note": _note,
     "inbox": _inbox,
     "result": _result,
-    "progress": _progress,
-    "tasks": _tasks,
+    "progress": tasks.progress,
+    "tasks": tasks.listed,
+    "task_add": tasks.add,
+    "task_show": tasks.show,
     "name": _name,
     "retire": _retire,
     "adopt": _adopt,

@@ -14,9 +14,9 @@ project's documents and its issues say; where they are silent it refuses rather 
 * Access: `cmuxOnly` (descendants of the app by pid, asked of the kernel, or who presents the capability), `automation`
   (same user), `password`, `allowAll`; a refusal says so, or just hangs up, by version.
 * `cli.py` is the program `cmux`: globals first, handles checked before anything is sent (so `send --surface right`
-  fails), plain answers `OK surface:5 workspace:1`, `--json` and `--id-format`, `Error: …` on stderr, exit 1 or 2, `\\n`,
-  `\\r` and `\\t` replaced in `send` without an escape, the workspace of the environment added, the surface of the environment
-  only if neither workspace nor window is given, a note on stderr for the old workspace verbs.
+  fails), plain answers `OK surface:5 workspace:1`, `--json` and `--id-format`, `Error: …` on stderr, exit 1 or 2;
+  `\\n`, `\\r` and `\\t` replaced in `send` without an escape, the workspace of the environment added, its surface only
+  if neither workspace nor window is given, a note on stderr for the old workspace verbs.
 * Profiles (`profiles.py`): 0.62 answers an unknown surface by acting on the focused one; 0.64.1 and before add the
   environment's workspace to an explicit surface; 0.64.22 refuses unknown flags; the newest takes `--command`.
   `surface.split` obeys `initial_command`, `startup_environment` and `working_directory` from 0.64.22 on; of earlier

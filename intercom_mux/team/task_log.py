@@ -1,0 +1,51 @@
+"""The tasks of a team that has gone down, on disk: the broker forgets them with the team.
+
+`tasks.json` in the team's state directory, a list as `tasks` tells it. It stays until `history --prune`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from intercom_mux import paths
+from intercom_mux.broker import history
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Json = dict[str, Any]
+
+MAX_TASKS = 500
+
+
+def keep(team_id: str) -> None:
+    """Write down the tasks that the journal has of the team; of those kept before, the last ones stay too.
+
+    Raises:
+        BrokerError: The journal cannot be read.
+        OSError: The file cannot be written.
+    """
+    tasks = history.tasks(team_id)
+    if not tasks:
+        return
+    file = file_of(team_id)
+    known = {(task.get("id"), task.get("created_at")): task for task in [*kept(team_id), *tasks]}
+    fresh = paths.private_dir(file.parent) / "tasks.new"
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(list(known.values())[-MAX_TASKS:]))
+    fresh.replace(file)
+
+
+def kept(team_id: str) -> list[Json]:
+    """Return the tasks kept, oldest first; none when there is no such file, or it is damaged."""
+    try:
+        value = json.loads(file_of(team_id).read_text())
+    except (OSError, ValueError):
+        return []
+    return [task for task in value if isinstance(task, dict)] if isinstance(value, list) else []
+
+
+def file_of(team_id: str) -> Path:
+    """Return the path of the file, whether it is there or not."""
+    return paths.team_state_dir(team_id) / "tasks.json"
