@@ -18,7 +18,7 @@ TIERS = (
     {"agents", "mux", "layout"},
     {"team"},
     {"supervise"},
-    {"bridges", "watch"},
+    {"bridges", "watch", "report"},
     {"cli"},
     {"_fastpath", "_hook", "_entry", "__main__"},
 )

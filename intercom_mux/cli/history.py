@@ -47,13 +47,14 @@ def history(
     refuse_without_journal("history")
     if is_pruning:
         removed = journal.prune(days=days, mb=mb)
+        _prune_records(days)
         told = f"{text.plural(removed, 'message is', 'messages are')} removed"
         value: Any = {"removed": removed}
     elif ask_id is not None:
         value = journal.conversation(ask_id)
         told = "" if as_json else _conversation(value)
     else:
-        value = journal.messages(peer=peer, since=_moment(since) if since else 0, limit=limit)
+        value = journal.messages(peer=peer, since=moment(since) if since else 0, limit=limit)
         told = "" if as_json else _lines(value)
     if as_json:
         print_json(value)
@@ -61,7 +62,15 @@ def history(
         text.emit(told)
 
 
-def _moment(words: str) -> int:
+def _prune_records(days: float | None) -> None:
+    """Remove what is kept of teams that are down, as old as what the journal forgets."""
+    from intercom_mux.broker import config
+    from intercom_mux.team import status_log
+
+    status_log.prune(config.load().history_days if days is None else days)
+
+
+def moment(words: str) -> int:
     """Return Unix milliseconds."""
     from datetime import datetime
 

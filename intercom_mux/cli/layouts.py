@@ -130,6 +130,40 @@ def init(name: str, filename: str | None, force: bool, as_json: bool) -> None:
         click.echo(f"wrote {shown(target)}\nnext: {following}")
 
 
+@click.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
+@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write the layout there.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def import_(file: str, output: str | None, force: bool, as_json: bool) -> None:
+    """Turn a tmuxp file (YAML or JSON) into a layout, as far as it goes.
+
+    What could not be carried over is listed on stderr, with its line and column.
+    """
+    from pathlib import Path
+
+    from intercom_mux.errors import LayoutError
+    from intercom_mux.layout.files import UnreadableError, read_text
+    from intercom_mux.layout.load import MAX_FILE_BYTES
+    from intercom_mux.layout.problems import shown
+    from intercom_mux.layout.tmuxp import from_tmuxp
+
+    source = Path(file)
+    try:
+        imported = from_tmuxp(source, read_text(source, MAX_FILE_BYTES))
+    except UnreadableError as error:
+        raise LayoutError(f"{shown(source)} {error}", path=file) from error
+    if output is not None:
+        _write(Path(output), imported.text, force=force)
+    if as_json:
+        left_out = [problem.to_json() for problem in imported.left_out]
+        _print_json({"layout": imported.text, "path": output, "left_out": left_out})
+        return
+    for each in imported.left_out:
+        click.echo(f"{shown(source)}:{each.mark.line}:{each.mark.column}: {each.key}: {each.text}", err=True)
+    click.echo(imported.text if output is None else f"wrote {output}", nl=output is not None)
+
+
 def _bundled(name: str) -> Path:
     from intercom_mux.errors import LayoutError
     from intercom_mux.layout.find import bundled_layouts

@@ -23,25 +23,30 @@ def list_(only_here: bool, team: str | None, as_json: bool) -> None:
     """List the connected sessions, yourself included, who waits for whose answer, and the tasks in progress.
 
     In JSON sessions only: id, name, role, team, team_id, kind (peer, shell, agent), status, status_since (Unix
-    milliseconds), cwd, model, pid, self, waiting (messages), waits_for and asked_by (with, id, age_s). What a broker
-    does not know is null; a stock one knows no roles and teams, and calls all agents.
+    milliseconds), cwd, model, pid, self, waiting (messages), waits_for and asked_by (with, id, age_s), task (what it
+    works on: id, title, state, percent). What a broker does not know is null; a stock one knows no roles, teams and
+    tasks, and calls all agents.
     """
     with connected(team) as client:
         sessions = client.sessions()
         standing = {"asks": [], "mail": {}} if client.is_foreign else client.request("waits")
-        tasks = [] if as_json or only_here or client.is_foreign else client.tasks()
+        tasks = [] if client.is_foreign else client.tasks()
     if only_here:
         here = os.path.realpath(os.curdir)
         sessions = [row for row in sessions if os.path.realpath(row["cwd"]) == here]
     if as_json:
-        print_json([{**row, **_standing_of(row["id"], standing)} for row in sessions])
+        print_json([{**row, **_standing_of(row["id"], standing), "task": _task_of(row, tasks)} for row in sessions])
         return
     rows = [("NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"), *map(_session_cells, sessions)]
+    at_work = [_task_of(row, tasks) for row in sessions]
+    if any(at_work):
+        work = ("TASK", *(f"{task['id']} {task['percent']}%" if task else "-" for task in at_work))
+        rows = [(*row[:5], cell, *row[5:]) for row, cell in zip(rows, work, strict=True)]
     lines = [text.table(rows, columns=text.width())]
     if standing["asks"] and not only_here:
         waits = [(row["from"], "waits for", *text.wait_cells(row)) for row in standing["asks"]]
         lines += ["", text.table(waits, columns=text.width())]
-    if tasks:
+    if tasks and not only_here:
         lines += ["", text.table(map(text.task_cells, tasks), columns=text.width())]
     text.emit("\n".join(lines))
 
@@ -53,6 +58,12 @@ def _standing_of(session_id: str, standing: Json) -> Json:
 
     waiting = standing["mail"].get(session_id, 0)
     return {"waiting": waiting, "waits_for": asks("from", "to"), "asked_by": asks("to", "from")}
+
+
+def _task_of(row: Json, tasks: list[Json]) -> Json | None:
+    """Return the task that a session works on, in short; None when it has none."""
+    task = text.current_task((row["name"] or "").rpartition("/")[2], row["team_id"] or "", tasks)
+    return {key: task[key] for key in ("id", "title", "state", "percent")} if task else None
 
 
 def _session_cells(row: Json) -> tuple[str, ...]:
@@ -166,8 +177,5 @@ def tasks(team: str | None, as_json: bool) -> None:
         rows = client.tasks()
         if as_json:
             print_json(rows)
-        elif rows:
-            head = ("TASK", "DONE", "STATE", "OWNER", "ABOUT")
-            text.emit(text.table([head, *map(text.task_cells, rows)], columns=text.width()))
         else:
-            text.emit("no tasks")
+            text.emit(text.tasks(rows, columns=text.width()))

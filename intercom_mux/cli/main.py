@@ -10,6 +10,7 @@ import click
 from intercom_mux import __version__
 from intercom_mux.cli import (
     agents,
+    answer,
     ask,
     bridges,
     broker,
@@ -18,9 +19,11 @@ from intercom_mux.cli import (
     hook,
     layouts,
     look,
+    report,
     spawning,
     supervisor,
     talk,
+    task,
     teams,
     text,
     wait,
@@ -29,9 +32,10 @@ from intercom_mux.cli import (
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
     "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
-    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait, supervisor.supervisor),
-    "Looking": (look.list_, look.pending, look.inbox, look.tasks, look.progress, look.name, history.history),
-    "Layouts": (layouts.layouts, layouts.validate, layouts.init, layouts.schema),
+    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait, supervisor.supervisor, answer.answer),
+    "Looking": (look.list_, look.pending, look.inbox, look.name, history.history, report.report),
+    "Tasks": (task.task, look.tasks, look.progress),
+    "Layouts": (layouts.layouts, layouts.validate, layouts.init, layouts.import_, layouts.schema),
     "Agents": (agents.agents, bridges.mcp, bridges.skill),
     "Plumbing": (broker.broker, complete.completion, hook.hook),
 }

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.agents import launch
-from intercom_mux.cli.text import one_line, plural, span, table, task_cells, width
+from intercom_mux.cli.text import current_task, one_line, plural, span, table, task_cells, width
 from intercom_mux.layout.model import Arrangement
 from intercom_mux.team import start_order
 from intercom_mux.team.multiplexer import attach_argv
@@ -250,7 +250,11 @@ def overview(seen: Json) -> str:
     else:
         lines.append(f"team     {team['name']} in {team['project']} · {_watched(team)}")
         rows = [
-            (peer["name"], peer["role"], peer["agent"], peer["status"] or "unknown", _age(peer["age_s"]), peer["cwd"])
+            (
+                *(peer["name"], peer["role"], peer["agent"], peer["status"] or "unknown", _age(peer["age_s"])),
+                *([_task(peer, team["id"], seen["tasks"])] if seen["tasks"] else []),
+                peer["cwd"],
+            )
             for peer in team["peers"]
         ]
         lines.append(table(rows, columns=width(), indent="  "))
@@ -261,6 +265,11 @@ def overview(seen: Json) -> str:
         to_me, from_me = len(pending["to_me"]), len(pending["from_me"])
         lines.append(f"asks     {to_me} to you, {from_me} of yours (`intercom-mux pending`)")
     return "\n".join(lines)
+
+
+def _task(peer: Json, team: str, tasks: list[Json]) -> str:
+    row = current_task(peer["name"], team, tasks)
+    return f"{row['id']} {row['percent']}%" if row else "-"
 
 
 def _team_cells(team: Json) -> tuple[str, ...]:

@@ -283,6 +283,36 @@ def task(row: Json) -> str:
     return table([task_cells(row)])
 
 
+def current_task(owner: str, team: str, rows: list[Json]) -> Json | None:
+    """Return the task of a peer that is under way and was changed last: a begun one before one it only was given."""
+    mine = [row for row in rows if (row["owner"], row["team"]) == (owner, team)]
+    begun = [row for row in mine if row["state"] in ("started", "blocked")]
+    left = begun or [row for row in mine if row["state"] == "assigned"]
+    return max(left, key=lambda row: row["updated_at"]) if left else None
+
+
+def task_history(row: Json) -> str:
+    """Return a task with how it came about, oldest first, and the messages it is linked with."""
+    import time
+
+    lines = [task(row), f"  from {row['assigner']}"]
+    for change in row["history"]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["at"] / 1000))
+        facts = (at, f"{change['percent']}%", change["state"], change["owner"] or "-", f"by {change['by']}")
+        lines.append(f"  {'  '.join(facts)}  {change['note']}".rstrip())
+    lines += [f"  message {short(message)}" for message in row["messages"]]
+    return "\n".join(lines)
+
+
+def tasks(rows: list[Json], *, columns: int | None = None) -> str:
+    """Return the tasks as a table."""
+    return (
+        table([("TASK", "DONE", "STATE", "OWNER", "ABOUT"), *map(task_cells, rows)], columns=columns)
+        if rows
+        else "no tasks"
+    )
+
+
 def task_cells(row: Json) -> tuple[str, ...]:
     """Return the cells of a task's line."""
     about = " · ".join(part for part in (row["title"], row["note"]) if part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.client import failures
+from intercom_mux.client import failures, tasks
 from intercom_mux.client.blocking import Client, new_id
 from intercom_mux.client.link import RECONNECT_S, now_ms
 from intercom_mux.errors import DeliveryError, PeerExited, UnknownFate, WaitTimeout
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 STATES = ("idle", "blocked", "exited", "reply")
-"""What can be waited for."""
+"""What can be waited for of peers."""
 
 STEADY_MS = 1000
 """How long a peer must have been idle: one that was just given a message has not begun yet."""
@@ -104,6 +104,25 @@ class Watcher(Client):
                 raise WaitTimeout(f"not {until} within {timeout_s:g} s: {shown}", peers=rows)
             self._until_news(targets, min(deadline, time.monotonic() + (SOON_S if is_close else SWEEP_S)))
 
+    def wait_task(self, task: str, until: str, *, timeout_s: float) -> Json:
+        """Wait until a task is `until` (done, failed or blocked) and return it.
+
+        Raises:
+            DeliveryError: There is no such task.
+            WaitTimeout: Not in `timeout_s`.
+            PeerExited: It ended otherwise (`E_TASK_ENDED`).
+        """
+        deadline = time.monotonic() + timeout_s
+        while (row := tasks.show(self, task))["state"] != until:
+            if row["state"] in ("done", "failed"):
+                reason = f"task {task} is {row['state']}{': ' if row['note'] else ''}{row['note']}"
+                raise PeerExited(reason, code="E_TASK_ENDED", hint=f"see `intercom-mux task show {task}`")
+            if time.monotonic() >= deadline:
+                shown = f"task {task} is {row['state']}, {row['percent']} %"
+                raise WaitTimeout(f"not {until} within {timeout_s:g} s: {shown}", state=row["state"])
+            self._until_news({}, min(deadline, time.monotonic() + SWEEP_S))
+        return row
+
     def _ids(self, names: Sequence[str]) -> dict[str, str]:
         """Return id → shown name, for exact ids, names and unique starts of ids."""
         rows = [row for row in self.sessions() if not row["self"]]
@@ -160,7 +179,7 @@ class Watcher(Client):
                 self._open(time.monotonic() + RECONNECT_S)
                 return
             subject = got.get("sessionId") or got.get("session", {}).get("id")
-            if subject in targets or got.get("event") == "ask_closed":
+            if subject in targets or got.get("event") in ("ask_closed", "task"):
                 return
 
 

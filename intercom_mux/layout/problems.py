@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux.errors import LayoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from intercom_mux.layout.model import Mark
 
@@ -76,6 +76,9 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._found)
 
     def raise_any(self, *, then: str = "", code: str = "E_LAYOUT") -> None:
         """Raise `error(…)` unless there is no problem."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
-from intercom_mux.team import control, processes, stages, worktrees
+from intercom_mux.team import control, processes, stages, task_log, worktrees
 from intercom_mux.team import state as team_states
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.multiplexer import multiplexer_of
@@ -83,6 +83,7 @@ def down(
             )
         kept = _clear_worktrees(team.id)
         on_step("telling the broker")
+        task_log.keep(team.id)
         retire(team, list(team.peers.values()), f"team {team.name} has gone down")
         shutil.rmtree(paths.team_runtime_dir(team.id), ignore_errors=True)
         shutil.rmtree(paths.peers_dir(team.id), ignore_errors=True)

@@ -12,6 +12,7 @@ from intercom_mux import paths
 from intercom_mux.agents import detect
 from intercom_mux.client.aio import Endpoint, Registration
 from intercom_mux.errors import BrokerError, IntercomError
+from intercom_mux.team import status_log
 from intercom_mux.team.answers import Answers
 from intercom_mux.team.mailbag import Mailbag, parcel_of
 from intercom_mux.team.native import NativeClient
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 REST_S = 2.0
 """How long an agent must be idle after an ask for its asker to hear that no answer came."""
+EXIT_STATUS_S = 1.0
+"""How long after a program's end its exit status is waited for: tmux may tell of the end first."""
 log = logging.getLogger("intercom_mux.team")
 
 
@@ -61,9 +64,11 @@ class TeamPeer:
         self.profile = profile
         self.status = detect.STARTING.text
         self.exit_status: int | None = None
+        self._dead_since = 0.0
         self.was_ready = False
         self._outlook = ""
         self._mux = mux
+        self._team_id = team.id
         self._mail = Mailbag(state.session_id, log, self._receipt, self._on_handed, profile.inbound)
         self._is_native = "native" in profile.routes
         self._native = NativeClient(self._mail, lambda fields: self.endpoint.courier(fields))
@@ -93,6 +98,7 @@ class TeamPeer:
         self._answers = Answers(self.endpoint, self._capture)
         self._tasks = [asyncio.create_task(self.endpoint.run()), asyncio.create_task(self._mail.deliver_for_ever())]
         self._tasks[0].add_done_callback(self._note_refusal)
+        self._record(self.status)
         if self.state.surface:
             self.adopt(self.state.surface)
 
@@ -120,6 +126,7 @@ class TeamPeer:
 
     async def stop(self) -> None:
         """Hang up and end; what was not delivered waits at the broker."""
+        self._record(status_log.STOPPED)
         self.endpoint.close()
         self._answers.close()
         self._mail.use(())
@@ -169,8 +176,18 @@ class TeamPeer:
         """Whether its program is over."""
         return self.status.startswith("exited")
 
+    def _is_just_dead(self, seen: SurfaceState | None) -> bool:
+        """Whether its program has only now ended and the multiplexer may not know how yet."""
+        if seen is None or not seen.is_dead or seen.exit_status is not None:
+            self._dead_since = 0.0
+            return False
+        self._dead_since = self._dead_since or _now()
+        return _now() - self._dead_since < EXIT_STATUS_S
+
     def observe(self, seen: SurfaceState | None, screen: str) -> None:
         """Take one look at the surface; None means that it is gone."""
+        if self._is_just_dead(seen):
+            return
         if seen is None:
             text = self._screen.text if self.has_exited else "exited:?"
         else:
@@ -208,10 +225,14 @@ class TeamPeer:
         if status != self.status:
             self._idle_since = _now() if status == "idle" else None
             self.status = status
+            self._record(status)
             self.endpoint.presence(status)
             self._mail.offer_again()
         if self._turn and self._idle_since is not None and _now() - self._idle_since >= REST_S:
             self._answers.settle(self._turn.rest(), None)
+
+    def _record(self, status: str) -> None:
+        status_log.note(self._team_id, self.state.name, status)
 
     def _on_turn_end(self, prompt: str, words: str) -> None:
         """Hear from a route of a turn that is over."""

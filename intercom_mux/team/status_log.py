@@ -63,7 +63,10 @@ def prune(days: float) -> int:
     """Remove the records of teams that are down and last changed more than `days` ago; return how many teams' went."""
     running = {team.id for team in all_teams()}
     oldest = time.time() - days * 86_400
-    files = (*paths.team_state_dir("*").parent.glob("*/status.jsonl"), *paths.team_state_dir("*").parent.glob("*/tasks.json"))
+    files = (
+        *paths.team_state_dir("*").parent.glob("*/status.jsonl"),
+        *paths.team_state_dir("*").parent.glob("*/tasks.json"),
+    )
     gone = {file.parent for file in files if file.parent.name not in running and file.stat().st_mtime <= oldest}
     for directory in gone:
         file = _file(directory.name)

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.broker import history
+from intercom_mux.errors import BrokerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,17 +20,23 @@ Json = dict[str, Any]
 
 MAX_TASKS = 500
 
+log = logging.getLogger("intercom_mux.team")
+
 
 def keep(team_id: str) -> None:
     """Write down the tasks that the journal has of the team; of those kept before, the last ones stay too.
 
-    Raises:
-        BrokerError: The journal cannot be read.
-        OSError: The file cannot be written.
+    A journal that cannot be read, or a disk that refuses, is told in the log and holds up nothing.
     """
-    tasks = history.tasks(team_id)
-    if not tasks:
-        return
+    try:
+        tasks = history.tasks(team_id)
+        if tasks:
+            _write(team_id, tasks)
+    except (BrokerError, OSError) as error:
+        log.warning("the tasks of %s could not be kept: %s", team_id, error)
+
+
+def _write(team_id: str, tasks: list[Json]) -> None:
     file = file_of(team_id)
     known = {(task.get("id"), task.get("created_at")): task for task in [*kept(team_id), *tasks]}
     fresh = paths.private_dir(file.parent) / "tasks.new"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from intercom_mux.cli.layouts import init, layouts, schema, validate
+from intercom_mux.cli.layouts import import_, init, layouts, schema, validate
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.find import bundled_layouts
 from intercom_mux.layout.schema import layout_schema
@@ -191,3 +191,20 @@ def test_init_where_it_cannot_write(project: Path) -> None:
     (project / ".intercom-mux").write_text("")
 
     assert refused(init, "pair").message.startswith("cannot write .intercom-mux/pair.yaml: ")
+
+
+def test_import_prints_or_writes_a_layout(project: Path) -> None:
+    """The layout goes to stdout or a file, never over one that exists; what is left out goes to stderr, or into JSON."""
+    (project / "session.yaml").write_text("session_name: shop\nplugins: []\nwindows: [{panes: [vim]}]\n")
+
+    result = CliRunner().invoke(import_, ["session.yaml"])
+    assert result.stdout.startswith("version: 1\nname: shop\n")
+    assert result.stderr == "session.yaml:2:1: plugins: has no equivalent in a layout\n"
+
+    assert run(import_, "session.yaml", "-o", "crew.yaml").endswith("wrote crew.yaml\n")
+    assert run(validate, "crew.yaml").startswith("ok: shop: 1 peer\n")
+    assert refused(import_, "session.yaml", "-o", "crew.yaml").message == "crew.yaml exists already"
+    written = run_json(import_, "session.yaml", "-o", "crew.yaml", "--force")
+    assert written["layout"] == (project / "crew.yaml").read_text()
+    assert [(each["line"], each["column"], each["key"]) for each in written["left_out"]] == [(2, 1, "plugins")]
+    assert refused(import_, "nowhere.yaml").message.startswith("nowhere.yaml cannot be read")

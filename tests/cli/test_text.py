@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intercom_mux.broker.core.requests import TASK_STATES
+from intercom_mux.broker.core.tasks import STATES as TASK_STATES
 from intercom_mux.cli import text
 
 anywhere = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

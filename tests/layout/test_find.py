@@ -16,7 +16,10 @@ from intercom_mux.layout.find import Found, bundled_layouts, find_layout, known_
 if TYPE_CHECKING:
     from pathlib import Path
 
-BUNDLED = ["pair", "planner-worker", "planner-workers-scout", "reference-scout", "review-board"]
+BUNDLED = [
+    *("bug-hunt", "docs-team", "feature-team", "migration", "pair", "planner-worker", "planner-workers-scout"),
+    *("red-blue", "reference-scout", "review-board"),
+]
 
 
 @pytest.fixture

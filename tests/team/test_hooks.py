@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -401,7 +403,7 @@ def test_a_hook_killed_before_it_printed_gives_its_message_again(gate: Gate) -> 
         reader, writer = os.pipe()
         os.close(reader)
         # Its stdout is closed, so it dies at the very moment of printing.
-        argv = ["intercom-mux", "hook", "claude", "PostToolUse"]
+        argv = [str(Path(sys.executable).with_name("intercom-mux")), "hook", "claude", "PostToolUse"]
         done = subprocess.run(argv, input=b"{}", stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
         os.close(writer)
         assert (done.returncode, done.stderr) == (0, b"")

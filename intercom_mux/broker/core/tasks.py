@@ -192,5 +192,5 @@ def _tell_assigner(state: BrokerState, task: Task, now: int) -> None:
     assigner = state.sessions.get(SessionKey(task.scope, task.assigner_id))
     if assigner is not None:
         title = f" ({task.title})" if task.title else ""
-        note = f": {task.note}" if task.note else ""
-        endings.notice(state, assigner, f"Task {task.id}{title} of {task.owner} is {task.state}{note}.", now)
+        end = f": {task.note}" if task.note else "."
+        endings.notice(state, assigner, f"Task {task.id}{title} of {task.owner} is {task.state}{end}", now)

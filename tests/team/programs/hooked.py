@@ -27,7 +27,7 @@ HOOK_TIMEOUT_S = 20.0
 class Hooked(Tui):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(options)
-        self.hooks: dict[str, Any] = json.loads(options.settings.read_text())["hooks"]
+        self.hooks: dict[str, Any] = json.loads(options.settings.read_text())["hooks"] if options.settings else {}
         self.ends_at = 0.0
 
     def run(self) -> None:
@@ -61,8 +61,7 @@ class Hooked(Tui):
 
     def enter(self) -> None:
         if self.state == "blocked":
-            self.state = "thinking"
-            (self.directory / "APPROVED").touch()
+            self.approve()
             return
         prompt = self.composer
         super().enter()
@@ -73,6 +72,10 @@ class Hooked(Tui):
             said = self.call("UserPromptSubmit", prompt=prompt)
             self.write("model.jsonl", {"prompt": prompt})
             self.tell("UserPromptSubmit", said)
+
+    def approve(self) -> None:
+        self.state = "thinking"
+        (self.directory / "APPROVED").touch()
 
     def follow(self) -> bool:
         if self.state == "blocked" and self.took("answered"):

@@ -39,13 +39,16 @@ class Tui:
         self.paint()
         while True:
             if select.select([0], [], [], 0.01)[0]:
-                self.pending += os.read(0, 65536)
+                self.pending += self.read()
                 while self.pending and self.take_one():
                     pass
                 time.sleep(self.options.paint_delay)
                 self.paint()
             if self.follow():
                 self.paint()
+
+    def read(self) -> bytes:
+        return os.read(0, 65536)
 
     def follow(self) -> bool:
         """Take the state that the test or the clock asks for; return whether it changed."""
@@ -72,9 +75,13 @@ class Tui:
         self.log("enter" if key == b"\r" else "key", hex=key.hex())
         if key == b"\r":
             self.enter()
-        elif self.state != "blocked":
-            self.composer += key.decode(errors="replace")
+        else:
+            self.key(key.decode(errors="replace"))
         return True
+
+    def key(self, text: str) -> None:
+        if self.state != "blocked":
+            self.composer += text
 
     def paste(self, text: str) -> None:
         if self.options.die_on == "paste":

@@ -1,0 +1,178 @@
+"""A stand-in for any agent: hooked.py with the look of one of skins.py, started by that agent's own command line.
+
+`standin.py SKIN DIRECTORY [the agent's own arguments]`. It finds its hooks where the real agent does. It shows nothing
+until the file `ready` is there, and ends with the status that the file `exit` holds. `raw` holds every byte that it
+has read from its terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from tests.team.profiles.skins import SKINS
+from tests.team.programs.hooked import HOOK_TIMEOUT_S, Hooked
+
+Json = dict[str, Any]
+OSC_STATES = {"idle": "idle", "thinking": "working", "blocked": "blocked:kind=permission"}
+ROWS_OF_TALK = 6
+
+
+class StandIn(Hooked):
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options)
+        self.skin = SKINS[options.skin]
+        self.notify, hooks = own_wiring(options.arguments)
+        self.hooks = hooks
+        self.prompts: list[str] = []
+        self.pasted_at = self.began_at = 0.0
+        self.shown_state = ""
+
+    def read(self) -> bytes:
+        data = super().read()
+        with (self.directory / "raw").open("ab") as file:
+            file.write(data)
+        return data
+
+    # -- what it does --------------------------------------------------------------------------------------------
+
+    def follow(self) -> bool:
+        if (self.directory / "exit").exists():
+            sys.exit(int((self.directory / "exit").read_text()))
+        if self.state == "starting":
+            if (self.directory / "ready").exists():
+                self.state = "idle"
+        else:
+            super().follow()
+        return self.look() != self.shown_state
+
+    def look(self) -> str:
+        """The state that the screen shows."""
+        is_quiet = self.state == "thinking" and time.monotonic() < self.began_at + self.skin.quiet_s
+        return "idle" if is_quiet else self.state
+
+    def paste(self, text: str) -> None:
+        self.pasted_at = time.monotonic()
+        super().paste(text)
+
+    def key(self, text: str) -> None:
+        if self.state == "blocked" and text in self.skin.approves:
+            self.approve()
+        else:
+            super().key(text)
+
+    def enter(self) -> None:
+        if self.state == "starting" or time.monotonic() < self.pasted_at + self.skin.newline_s:
+            self.composer += "\n"
+            return
+        if self.composer and self.state != "blocked":
+            self.began_at = time.monotonic()
+            self.prompts.append(self.composer)
+        super().enter()
+
+    def call(self, event: str, **payload: object) -> Json:
+        """Run the agent's own hooks for a moment that claude would call `event`; answers read as claude's."""
+        if event == "Stop" and self.notify:
+            self.tell_end(str(payload["last_assistant_message"]))
+        name, more = self.skin.events.get(event, ("", {}))
+        if not name:
+            return {}
+        said = super().call(name, **payload, prompt_response=payload.get("last_assistant_message"), **more)
+        if said.get("hookSpecificOutput", {}).get("hookEventName") == name:
+            said["hookSpecificOutput"]["hookEventName"] = event
+        return said
+
+    def tell_end(self, last: str) -> None:
+        """Run what codex calls at the end of a turn."""
+        facts = {"type": "agent-turn-complete", "input-messages": self.prompts, "last-assistant-message": last}
+        self.prompts = []
+        subprocess.run([*self.notify, json.dumps(facts)], timeout=HOOK_TIMEOUT_S, check=False)
+
+    # -- how it looks --------------------------------------------------------------------------------------------
+
+    def shown(self) -> str:
+        lines = self.composer.split("\n")
+        if self.skin.marker is not None:
+            is_long = len(self.composer) > self.skin.limit
+            facts = {"chars": len(self.composer), "lines": len(lines)}
+            return self.skin.marker.format(**facts) if is_long else self.composer
+        return lines[0] + (f" (+{len(lines) - 1} lines)" if lines[1:] else "")
+
+    def paint(self) -> None:
+        self.shown_state = state = self.look()
+        screen = ""
+        if state != "starting":
+            talk = "\n".join(map(self.told, self.transcript[-ROWS_OF_TALK:]))
+            screen = self.skin.dialog if state == "blocked" else self.skin.screen
+            busy = self.skin.busy if state == "thinking" else ""
+            screen = screen.format(talk=talk, busy=busy, composer=self.rows()).replace("\n", "\r\n")
+        title = self.skin.titles.get(state)
+        if title is not None:
+            os.write(1, f"\x1b]2;{title}\x1b\\".encode())
+        if self.skin.osc7501 and state in OSC_STATES:
+            os.write(1, f"\x1b]7501;state={OSC_STATES[state]}:app={self.options.skin}\x1b\\".encode())
+        os.write(1, f"\x1b[2J\x1b[H{screen}".encode())
+
+    def told(self, line: str) -> str:
+        """One row of the talk: messages taken stand there in the look of the composer."""
+        row = line.split("\n")[0][:70]
+        return self.skin.first + row.removeprefix("› ") if row.startswith("› ") else row
+
+    def rows(self) -> str:
+        """The composer, wrapped as the agent wraps it."""
+        width = os.get_terminal_size().columns - len(self.skin.more) - 2
+        rows = [row for line in (self.shown() or self.skin.placeholder).split("\n") for row in wrapped(line, width)]
+        return "\n".join((self.skin.more if number else self.skin.first) + row for number, row in enumerate(rows))
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Return a line in rows of at most `width` cells."""
+    rows, used = [""], 0
+    for character in line:
+        cells = 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used + cells > width:
+            rows.append("")
+            used = 0
+        rows[-1] += character
+        used += cells
+    return rows
+
+
+def own_wiring(arguments: list[str]) -> tuple[list[str], Json]:
+    """Return the notify command and the hooks, from where each agent reads them."""
+    if "--settings" in arguments:
+        return [], json.loads(Path(arguments[arguments.index("--settings") + 1]).read_text())["hooks"]
+    if settings := os.environ.get("GEMINI_CLI_SYSTEM_SETTINGS_PATH"):
+        return [], json.loads(Path(settings).read_text())["hooks"]
+    notify: list[str] = []
+    for flag, word in zip(arguments, arguments[1:], strict=False):
+        if flag == "-c" and word.startswith("notify="):
+            notify = tomllib.loads(word)["notify"]
+    return notify, {}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("skin")
+    parser.add_argument("directory", type=Path)
+    parser.set_defaults(
+        state="starting", busy_s=0.2, after_enter="thinking", paint_delay=0, swallow_enters=0, dialog_on_paste=False,
+        die_on=None, osc=False, settings=None,
+    )  # fmt: skip
+    options = parser.parse_args(sys.argv[1:3])
+    options.arguments = sys.argv[3:]
+    StandIn(options).run()
+
+
+if __name__ == "__main__":
+    main()
