@@ -32,7 +32,8 @@ from intercom_mux.cli import (
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
     "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
-    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait, supervisor.supervisor, answer.answer),
+    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait),
+    "Deciding": (supervisor.supervisor, answer.answer),
     "Looking": (look.list_, look.pending, look.inbox, look.name, history.history, report.report),
     "Tasks": (task.task, look.tasks, look.progress),
     "Layouts": (layouts.layouts, layouts.validate, layouts.init, layouts.import_, layouts.schema),

@@ -1,6 +1,7 @@
 """A tmuxp file, YAML or JSON, to a layout file of ours, as far as it goes. Pure: text in, text out.
 
-What tmuxp types into the shell of a pane becomes a command peer: the same lines run by the user's shell, then that shell.
+What tmuxp types into the shell of a pane becomes a command peer: the same lines run by the user's
+shell, then that shell.
 """
 
 from __future__ import annotations

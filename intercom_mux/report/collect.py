@@ -74,7 +74,7 @@ def collect(team: str | None, *, pane_team: str | None = None, since: int = 0) -
         is_running=running is not None,
         peers=list(dict.fromkeys([*order, *sorted(members.values()), *(change.peer for change in changes)])),
         messages=messages,
-        tasks=[task for task in tasks if task.get("updated_at", 0) >= since],
+        tasks=[task for task in tasks if (task.get("updated_at") or 0) >= since],
         changes=changes,
         since=since,
         now=time.time_ns() // 1_000_000,

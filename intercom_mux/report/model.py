@@ -226,7 +226,8 @@ def _entries(source: Source) -> list[Entry]:
 def _period(source: Source) -> tuple[int, int]:
     """Return from when to when something is known; a team that runs does so until now."""
     moments = [row["at"] for row in source.messages] + [change.at for change in source.changes]
-    moments += [task[key] for task in source.tasks for key in ("created_at", "updated_at") if task.get(key)]
+    told = (_moment(task.get(key)) for task in source.tasks for key in ("created_at", "updated_at"))
+    moments += [at for at in told if at]
     begin = max(source.since, min(moments, default=source.now))
     return begin, source.now if source.is_running else max(begin, *moments, 0)
 

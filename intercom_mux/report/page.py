@@ -57,7 +57,7 @@ def _head(report: Report, zone: tzinfo) -> str:
     count = report.totals
     facts = [(count.get("messages", 0), "messages"), (count.get("ask", 0), "asks"), (count.get("reply", 0), "replies")]
     facts += [(len(report.peers), "peers"), (len(report.tasks), "tasks")]
-    items = "".join(f"<li><b>{number:,}</b> {name}</li>" for number, name in facts)
+    items = "".join(f"<li><strong>{number:,}</strong> {name}</li>" for number, name in facts)
     state = "It runs." if report.is_running else "It is down."
     period = f"{moment(report.begin, zone)} to {moment(report.end, zone)}, {span(report.end - report.begin)}. {state}"
     cuts = "".join(f"<p>{escaped(cut)}.</p>" for cut in report.cuts)

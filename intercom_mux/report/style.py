@@ -37,7 +37,7 @@ td.t{white-space:nowrap}
 td.text{min-width:16rem;overflow-wrap:anywhere;white-space:pre-wrap;unicode-bidi:plaintext}
 .cuts{border-left:4px solid var(--ask);padding-left:.8rem}
 .facts{display:flex;flex-wrap:wrap;gap:.4rem 1.6rem;margin:.6rem 0;padding:0;list-style:none}
-.facts b{font-size:1.15rem}
+.facts strong{font-size:1.15rem}
 .key{display:flex;flex-wrap:wrap;gap:.2rem 1rem;list-style:none;padding:0;margin:.4rem 0;font-size:.9rem}
 .key i{display:inline-block;width:.9em;height:.9em;margin-right:.4em;border-radius:2px;vertical-align:-.1em}
 progress{width:5rem;accent-color:var(--accent)}

@@ -60,7 +60,7 @@ def down(
 ) -> Ended:
     """End `team`: on return none of its processes lives, and its sockets, identities and state are gone.
 
-    Its logs stay until the next `up`, and worktrees with work in them stay where they are. `on_line` is told what
+    Its logs stay until the next `up`, its tasks and statuses for `report`, and worktrees with work in them stay where they are. `on_line` is told what
     the layout's `before_down` prints, and its failures, which hold up nothing.
 
     Raises:

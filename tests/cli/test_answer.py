@@ -106,7 +106,8 @@ def test_what_is_skipped_or_left_stays_open(asked: dict[str, Peer]) -> None:
 
 
 def test_without_a_terminal_it_prints(asked: dict[str, Peer]) -> None:
-    """Nobody is waited for."""
+    """Nobody is waited for, and what was read before still waits."""
+    assert run("inbox").code == 0
     shown = run("answer")
     assert shown.code == 10
     assert "decision from worker-1\nWhich way?" in shown.out

@@ -52,7 +52,7 @@ def test_layouts_are_listed_with_their_origin(project: Path) -> None:
     assert lines[0].split() == ["NAME", "FROM", "DESCRIPTION"]
     assert lines[1].split()[:2] == ["crew", "project"]
     assert [line.split()[0] for line in lines[2:]] == sorted(bundled_layouts())
-    assert {line.index(word) for line, word in zip(lines[2:], ["bundled"] * 5, strict=True)} == {lines[0].index("FROM")}
+    assert {line.index("bundled") for line in lines[2:]} == {lines[0].index("FROM")}
 
 
 def test_layouts_as_json(project: Path) -> None:
@@ -194,7 +194,7 @@ def test_init_where_it_cannot_write(project: Path) -> None:
 
 
 def test_import_prints_or_writes_a_layout(project: Path) -> None:
-    """The layout goes to stdout or a file, never over one that exists; what is left out goes to stderr, or into JSON."""
+    """The layout goes to stdout or a file, never over one that exists; what is left out, to stderr or into JSON."""
     (project / "session.yaml").write_text("session_name: shop\nplugins: []\nwindows: [{panes: [vim]}]\n")
 
     result = CliRunner().invoke(import_, ["session.yaml"])

@@ -58,15 +58,22 @@ def test_lines_count_by_kind() -> None:
 
 def test_time_is_told_by_what_was_done() -> None:
     """Tools are thinking, a dialog is blocked, after the end nobody looked; the last status lasts until now."""
-    changes = [Change(NOON + 1000 * at, "a", status) for at, status in
-               enumerate(["starting", "idle", "thinking", "tool:Bash", "blocked:permission", "stopped", "idle"])]  # fmt: skip
+    words = ["starting", "idle", "thinking", "tool:Bash", "blocked:permission", "stopped", "idle"]
+    changes = [Change(NOON + 1000 * at, "a", status) for at, status in enumerate(words)]
     (time,) = build(source([], peers=["a"], changes=changes, now=NOON + 10_000)).times
     assert time.totals == {
-        "thinking": 2_000, "blocked": 1_000, "idle": 5_000, "starting": 1_000, "away": 1_000,
-    }  # fmt: skip
+        "thinking": 2_000,
+        "blocked": 1_000,
+        "idle": 5_000,
+        "starting": 1_000,
+        "away": 1_000,
+    }
     assert [doing(word) for word in ("tool:x", "exited:1 · restarts", "nonsense", "")] == [
-        "thinking", "exited", "unknown", "unknown",
-    ]  # fmt: skip
+        "thinking",
+        "exited",
+        "unknown",
+        "unknown",
+    ]
 
 
 @QUICK

@@ -57,7 +57,7 @@ def assert_nothing_left(stage: Stage, home: Path) -> None:
     assert not stage.runtime.exists()
     assert not stage.is_known
     left = {path.name for path in paths.team_state_dir(stage.id).iterdir()}
-    assert left <= {"logs", "daemon.log", "daemon.lock", "lock", "down.log"}
+    assert left <= {"logs", "daemon.log", "daemon.lock", "lock", "down.log", "status.jsonl"}
     with stage.shell() as shell:
         assert [row["name"] for row in shell.sessions() if not row["self"]] == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
+from intercom_mux.agents import detect
 from intercom_mux.agents.find import load_profiles
 from tests.support import wait_until
 from tests.team.profiles.skins import SKINS
@@ -136,13 +137,23 @@ class Actor:
     def wait_for_status(self, status: str) -> None:
         wait_until(lambda: _is(self.stage.statuses()[PEER], status), timeout_s=LONG_S, what=f"status {status}")
 
+    def screen_status(self) -> str:
+        """What the bundled profile makes of the screen and the title alone."""
+        surface = self.stage.surface(PEER)
+        states = self.stage.mux.states()
+        assert states is not None
+        return detect.detect(self.profile, states[surface], self.stage.mux.capture(surface)).text
+
+    def wait_for_screen(self, status: str) -> None:
+        wait_until(lambda: self.screen_status() == status, what=f"a screen that says {status}")
+
     def wait_for_hold(self, client: Client, ticket: str, *reasons: str) -> None:
         """Wait until the sender is told why its ask is held."""
         notes: list[object] = [None]
 
         def is_held() -> bool:
-            row = next((row for row in client.request("pending")["from_me"] if row["id"] == ticket), {})
-            if (note := row.get("note", "gone")) != notes[-1]:
+            rows = client.request("pending")["from_me"]
+            if (note := next((row["note"] for row in rows if row["id"] == ticket), "gone")) != notes[-1]:
                 notes.append(note)
             return note in reasons
 

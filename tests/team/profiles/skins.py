@@ -1,4 +1,4 @@
-"""How each real agent looks, as data: titles and screens written after the measured marks of docs/agents, and its moves.
+"""How each real agent looks, as data: titles and screens written after the measured marks of each.
 
 A screen is a template of rows: `{talk}` are the messages taken so far, `{composer}` the composer.
 """
@@ -67,7 +67,8 @@ _CODEX = Skin(
     screen="{talk}\n\n{busy}\n\n{composer}\n\n  ? for shortcuts",
     busy="• Working (12s • esc to interrupt)",
     dialog="{talk}\n\n• Running touch x\n\n  Would you like to run the following command?\n\n  $ touch /tmp/x\n\n"
-    "› 1. Yes, proceed (y)\n  2. Yes, and don't ask again (p)\n  3. No (esc)\n\n  Press enter to confirm or esc to cancel",
+    "› 1. Yes, proceed (y)\n  2. Yes, and don't ask again (p)\n  3. No (esc)\n\n"
+    "  Press enter to confirm or esc to cancel",
     first="› ",
     more="  ",
     placeholder="Ask Codex to do anything",
@@ -84,7 +85,8 @@ _GEMINI = Skin(
     },
     screen="{talk}\n\n{busy}\n{composer}\n\n ~/src   no sandbox",
     busy="⠏ Thinking (esc to cancel, 3s)",
-    dialog="{talk}\n│ ?  Shell touch x\n│ Allow execution of [touch]?\n│\n│ ● 1. Allow once\n│   2. Allow always\n│   3. No",
+    dialog="{talk}\n│ ?  Shell touch x\n│ Allow execution of [touch]?\n│\n│ ● 1. Allow once\n│   2. Allow always\n"
+    "│   3. No",
     first=" >   ",
     more="     ",
     placeholder="Type your message or @path/to/file",
@@ -113,7 +115,7 @@ _OPENCODE = Skin(
 
 _PI = Skin(
     titles=dict.fromkeys(("idle", "thinking"), "π - src"),
-    screen=f"pi v0.87.1\n\n{{talk}}\n{{busy}}\n{RULE}\n{{composer}}\n{RULE}\n~/src\n0.0%/1.0M (auto)                some-model",
+    screen=f"pi v0.87.1\n\n{{talk}}\n{{busy}}\n{RULE}\n{{composer}}\n{RULE}\n~/src\n0.0%/1.0M (auto)   some-model",
     busy="⠋ Working...",
 )
 

@@ -15,6 +15,7 @@ import sys
 import time
 import tomllib
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def own_wiring(arguments: list[str]) -> tuple[list[str], Json]:
     if settings := os.environ.get("GEMINI_CLI_SYSTEM_SETTINGS_PATH"):
         return [], json.loads(Path(settings).read_text())["hooks"]
     notify: list[str] = []
-    for flag, word in zip(arguments, arguments[1:], strict=False):
+    for flag, word in pairwise(arguments):
         if flag == "-c" and word.startswith("notify="):
             notify = tomllib.loads(word)["notify"]
     return notify, {}

@@ -23,20 +23,13 @@ PROFILES = load_profiles([])
 TYPED = sorted(name for name in PROFILES if PROFILES[name].routes != ("inbox",))
 INBOX = sorted(set(PROFILES) - set(TYPED))
 
-HOSTILE = "\n".join(
-    [
-        "/quit",
-        "!rm -rf .",
-        "#remember",
-        "@file",
-        "1",
-        "y",
-        "-x",
-        "it's \"q\" `h` $(id) ; #{pane_id}",
-        "漢字 👩‍👩‍👧 é",
-        "a\x1b[201~\x03\x9b\rb",
-    ]
+LINES = (
+    *("/quit", "!rm -rf .", "#remember", "@file", "1", "y", "-x"),
+    'it\'s "q" `h` $(id) ; #{pane_id}',
+    "漢字 👩\u200d👩\u200d👧 é",
+    "a\x1b[201~\x03\x9b\rb",
 )
+HOSTILE = "\n".join(LINES)
 BIG = "0123456789abcde\n" * 6400
 """100 KB."""
 
@@ -53,7 +46,7 @@ def test_every_bundled_profile_has_a_skin() -> None:
 
 @pytest.mark.parametrize("actor", TYPED, indirect=True)
 def test_an_agent_that_is_typed_into(actor: Actor) -> None:
-    """Ready, idle, busy, asked for a permission, with a draft, with any text, ended: each message once or not at all."""
+    """Starting, idle, busy, in a dialog, with a draft, with any text, ended: each message comes once or waits."""
     actor.up()
     nothing_comes_before_it_is_ready(actor)
     a_busy_agent_gets_two_senders_apart(actor)
@@ -105,6 +98,7 @@ def a_busy_agent_gets_two_senders_apart(actor: Actor) -> None:
         ticket = one.ask_ticket(PEER, "Words of one.", timeout_s=60)["messageId"]
         two.send(PEER, "Words of two.")
         actor.wait_for_hold(one, ticket, "thinking")
+        actor.wait_for_screen("thinking")
         assert actor.raw == before
         actor.rest()
         actor.wait_for_body("one", "Words of one.")
@@ -119,6 +113,7 @@ def a_dialog_gets_no_key(actor: Actor) -> None:
     with actor.stage.shell() as shell:
         ticket = shell.ask_ticket(PEER, "May I?", timeout_s=60)["messageId"]
         actor.wait_for_hold(shell, ticket, "blocked:permission")
+        actor.wait_for_screen("blocked:permission")
         assert actor.raw == before
         assert not actor.has_approved
         actor.answer_dialog()
