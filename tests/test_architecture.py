@@ -26,7 +26,8 @@ TIERS = (
 
 HOMES = {
     "click": ("cli/",),
-    "rich": ("cli/",),
+    "rich": ("cli/", "watch/app.py"),
+    "textual": ("watch/app.py", "watch/dialogs.py"),
     "libtmux": ("mux/tmux.py",),
     "yaml": ("layout/", "agents/"),
     "psutil": ("team/",),

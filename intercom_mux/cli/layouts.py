@@ -59,32 +59,46 @@ def layouts(as_json: bool) -> None:
 @variables_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> None:
-    """Check a layout, a file or a name, and print the peers it would start.
+    """Check a layout, a file or a name, and print everything that it would start.
 
-    Every problem is told at once, with its line and column; the exit code is then 3.
+    Every problem is told at once, with its line and column; the exit code is then 3. What only this machine lacks, a
+    program or a directory, is no fault of the layout: it is noted, and `up` refuses for it.
     """
     import os
     import shlex
     from pathlib import Path
 
+    from intercom_mux.cli import team_text
+    from intercom_mux.errors import IntercomError
     from intercom_mux.layout.find import find_layout
     from intercom_mux.layout.load import load_layout
     from intercom_mux.layout.problems import shown
+    from intercom_mux.team.plan import make_plan
 
     loaded = load_layout(find_layout(layout, Path.cwd()), variables=variables, environ=os.environ)
+    plan, lack = None, None
+    try:
+        plan = make_plan(loaded, variables=variables)
+    except IntercomError as error:
+        lack = error
     if as_json:
-        _print_json(_layout_json(loaded))
+        more = {"plan": team_text.plan_json(plan)} if plan else {"lacks": lack.to_json() if lack else None}
+        _print_json(_layout_json(loaded) | more)
         return
     count = len(loaded.peers)
     click.echo(f"ok: {loaded.name}: {count} {'peer' if count == 1 else 'peers'}")
+    if plan is not None:
+        click.echo(team_text.dry_run(plan))
+        return
     _print_rows(
         [
             (f"  {peer.name}", peer.role, peer.agent or shlex.join(peer.command or ()), shown(peer.cwd))
             for peer in loaded.peers
         ]
     )
-    for notice in loaded.notices:
-        click.echo(f"note: {notice}")
+    for notice in (*loaded.notices, f"`up` would refuse here: {lack.message}" if lack else ""):
+        if notice:
+            click.echo(f"note: {notice}")
 
 
 @click.command()

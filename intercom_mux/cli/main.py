@@ -27,10 +27,11 @@ from intercom_mux.cli import (
     teams,
     text,
     wait,
+    watch,
 )
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs),
+    "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs, watch.watch),
     "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
     "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait),
     "Deciding": (supervisor.supervisor, answer.answer),

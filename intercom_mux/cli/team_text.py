@@ -45,7 +45,7 @@ def dry_run(plan: TeamPlan) -> str:
             lines.append(f"  {peer.name} ({peer.role}) is session {peer.session_id}, which is there already")
             continue
         command = one_line(shlex.join(map(launch.shown, peer.argv)))
-        shown = command if len(command) <= _SHOWN_ARGV else f"{command[:_SHOWN_ARGV]}…"
+        shown = command if len(command) <= _SHOWN_ARGV else f"{command[:_SHOWN_ARGV]}… (whole with --json)"
         reference = ", a reference" if peer.is_reference else ""
         lines.append(f"  {peer.name} ({peer.role}, {peer.profile}{reference}) in {peer.cwd}")
         lines.append(f"    {shown}")

@@ -17,8 +17,7 @@ def check_spec(spec: SurfaceSpec) -> None:
     Raises:
         MultiplexerError: The directory is missing, or the log cannot be written.
     """
-    if not spec.cwd.is_dir():
-        raise MultiplexerError(f"{spec.name}: no such directory: {spec.cwd}", peer=spec.name, cwd=str(spec.cwd))
+    check_directory(spec)
     if spec.log is None:
         return
     try:
@@ -29,3 +28,13 @@ def check_spec(spec: SurfaceSpec) -> None:
         raise MultiplexerError(
             f"{spec.name}: cannot write the log {spec.log}: {error.strerror}", peer=spec.name, log=str(spec.log)
         ) from error
+
+
+def check_directory(spec: SurfaceSpec) -> None:
+    """Refuse a directory that is not there.
+
+    Raises:
+        MultiplexerError: The directory is missing.
+    """
+    if not spec.cwd.is_dir():
+        raise MultiplexerError(f"{spec.name}: no such directory: {spec.cwd}", peer=spec.name, cwd=str(spec.cwd))

@@ -46,7 +46,7 @@ class Record:
 
     def forget(self) -> None:
         """Remove what is kept of it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
 
 
 def prepare(parent: Path, spec: SurfaceSpec | None) -> Path:
@@ -103,6 +103,11 @@ def records(parent: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     return [record for path in found if (record := _read(path))]
+
+
+def remove(directory: Path) -> None:
+    """Remove the directory of one surface."""
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _read(directory: Path) -> Record | None:

@@ -66,7 +66,7 @@ def collect(team: str | None, *, pane_team: str | None = None, since: int = 0) -
         message["from"] = members.get(message["from_id"], message["from"])
         message["to"] = members.get(message["to_id"], message["to"])
     changes = status_log.read(team_id, since)
-    tasks = history.tasks(team_id) if running is not None else task_log.kept(team_id)
+    tasks = task_log.known(team_id)
     order = list(running.peers) if running is not None else []
     return Source(
         team=name,

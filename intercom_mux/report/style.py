@@ -67,7 +67,7 @@ svg .at,svg .tick{fill:var(--soft);font-size:11px}
 .do-exited{fill:var(--exited);background:var(--exited)}
 .do-unknown{fill:var(--unknown);background:var(--unknown)}
 .do-done{fill:var(--done);background:var(--done)}
-.do-away{fill:transparent;background:transparent;outline:1px dashed var(--rule)}
+.do-away{fill:transparent;background:transparent;outline:1px dashed var(--soft)}
 @media (max-width:40rem){section{padding:.8rem .7rem}h1{font-size:1.35rem}}
 @media print{section{break-inside:avoid;border:0}.skip,nav{display:none}}
 """

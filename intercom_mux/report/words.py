@@ -27,8 +27,8 @@ def escaped(text: str) -> str:
 
 
 def one_line(text: str, chars: int) -> str:
-    """Return the beginning of the text on one line, not escaped."""
-    flat = " ".join(text[: 4 * chars].split())
+    """Return the beginning of the text on one line, the unseen spelled out, not escaped."""
+    flat = " ".join(seen(text[: 4 * chars]).split())
     return flat if len(flat) <= chars and len(text) <= 4 * chars else f"{flat[: chars - 1]}…"
 
 

@@ -60,8 +60,8 @@ def down(
 ) -> Ended:
     """End `team`: on return none of its processes lives, and its sockets, identities and state are gone.
 
-    Its logs stay until the next `up`, its tasks and statuses for `report`, and worktrees with work in them stay where they are. `on_line` is told what
-    the layout's `before_down` prints, and its failures, which hold up nothing.
+    Its logs stay until the next `up`, its tasks and statuses for `report`, and worktrees with work in them stay where
+    they are. `on_line` is told what the layout's `before_down` prints, and its failures, which hold up nothing.
 
     Raises:
         TeardownError: Some processes survived KILL; they are named, and the state is kept for another try.

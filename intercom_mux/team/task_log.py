@@ -29,8 +29,7 @@ def keep(team_id: str) -> None:
     A journal that cannot be read, or a disk that refuses, is told in the log and holds up nothing.
     """
     try:
-        tasks = history.tasks(team_id)
-        if tasks:
+        if tasks := known(team_id):
             _write(team_id, tasks)
     except (BrokerError, OSError) as error:
         log.warning("the tasks of %s could not be kept: %s", team_id, error)
@@ -38,11 +37,20 @@ def keep(team_id: str) -> None:
 
 def _write(team_id: str, tasks: list[Json]) -> None:
     file = file_of(team_id)
-    known = {(task.get("id"), task.get("created_at")): task for task in [*kept(team_id), *tasks]}
     fresh = paths.private_dir(file.parent) / "tasks.new"
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(list(known.values())[-MAX_TASKS:]))
+    fresh.write_text(json.dumps(tasks[-MAX_TASKS:]))
     fresh.replace(file)
+
+
+def known(team_id: str) -> list[Json]:
+    """Return the tasks kept and those that the journal has, each once, as it is now.
+
+    Raises:
+        BrokerError: The journal cannot be read.
+    """
+    tasks = [*kept(team_id), *history.tasks(team_id)]
+    return list({(task.get("id"), task.get("created_at")): task for task in tasks}.values())
 
 
 def kept(team_id: str) -> list[Json]:

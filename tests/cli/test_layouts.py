@@ -63,19 +63,25 @@ def test_layouts_as_json(project: Path) -> None:
     assert listed[0].keys() == {"name", "origin", "path", "description"}
 
 
-def test_validate_shows_the_peers(project: Path) -> None:
-    """A valid layout prints one line per peer: name, role, agent or command, directory."""
+def test_validate_shows_what_would_start(project: Path) -> None:
+    """A valid layout prints what `up --dry-run` prints: each peer with its exact command and directory."""
     (project / "team.yaml").write_text(
         "version: 1\npeers:\n  planner: {role: lead}\n  w: {count: 2, agent: demo, cwd: /opt}\n  sh: {command: sh -i}\n"
     )
+    said = run(validate, "team.yaml")
+    assert said.startswith("ok: team: 4 peers\n")
+    assert "\n  w-2 (w, demo) in /opt\n    " in said
+    assert f"\n  sh (sh, command) in {project}\n    sh -i" in said
+    plan = json.loads(run(validate, "team.yaml", "--json"))["plan"]
+    assert [peer["name"] for peer in plan["peers"]] == ["planner", "w-1", "w-2", "sh"]
 
-    assert run(validate, "team.yaml") == (
-        "ok: team: 4 peers\n"
-        "  planner  lead  auto   .\n"
-        "  w-1      w     demo   /opt\n"
-        "  w-2      w     demo   /opt\n"
-        "  sh       sh    sh -i  .\n"
-    )
+
+def test_validate_notes_what_only_this_machine_lacks(project: Path) -> None:
+    """A program or directory that is missing here is told beside the peers, and is no fault of the layout."""
+    (project / "team.yaml").write_text("version: 1\npeers:\n  a: {command: no-such-program}\n")
+    said = run(validate, "team.yaml")
+    assert said.startswith("ok: team: 1 peer\n  a  a  no-such-program  .\nnote: `up` would refuse here: ")
+    assert "no-such-program" in json.loads(run(validate, "team.yaml", "--json"))["lacks"]["error"]["message"]
 
 
 def test_validate_as_json(project: Path) -> None:

@@ -8,9 +8,11 @@ import pty
 import shutil
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +23,6 @@ from tests.mux.cmux_standin.run import Standin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -62,6 +63,29 @@ def new_cmux(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     yield make
     for standin in made:
         standin.end()
+
+
+@pytest.fixture
+def new_psmux(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """A maker of the stand-in for a version of psmux, put on PATH; its servers are ended after the test."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    data, programs = home / "psmux-data", home / "psmux-bin"
+    data.mkdir()
+    programs.mkdir()
+    program = programs / "psmux"
+    monkeypatch.setenv("PSMUX_DATA_DIR", str(data))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    def make(version: str) -> Path:
+        standin = Path(__file__).parent / "psmux_standin" / "psmux.py"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {standin} {version} "$@"\n')
+        program.chmod(0o700)
+        return program
+
+    yield make
+    for socket in data.glob("*.sock"):
+        subprocess.run(["tmux", "-S", str(socket), "kill-server"], capture_output=True, check=False, timeout=10)
 
 
 def ask_tmux(mux: TmuxMultiplexer, *command: str) -> list[str]:

@@ -1,5 +1,5 @@
 """What every multiplexer promises, run on the in-memory one, on real tmux servers, and on
-the stand-in of each cmux that differs."""
+the stand-ins of each cmux and psmux that differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from intercom_mux.layout.model import ARRANGEMENTS, Arrangement, Leaf, Split, Wi
 from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.mux.cmux import CmuxMultiplexer
 from intercom_mux.mux.memory import MemoryMultiplexer
+from intercom_mux.mux.psmux import PsmuxMultiplexer
 from tests.mux.cmux_standin.profiles import PROFILES
+from tests.mux.psmux_standin.psmux import NEWEST
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
     from intercom_mux.mux.base import Multiplexer, SurfaceState
 
+PSMUX = ("psmux 3.3.8", f"psmux {NEWEST}")
 
-@pytest.fixture(params=["memory", "tmux", *(f"cmux {version}" for version in PROFILES)])
+
+@pytest.fixture(params=["memory", "tmux", *(f"cmux {version}" for version in PROFILES), *PSMUX])
 def mux(request: pytest.FixtureRequest) -> Multiplexer:
     """A multiplexer of each kind, not started."""
     if request.param == "memory":
@@ -30,6 +34,9 @@ def mux(request: pytest.FixtureRequest) -> Multiplexer:
     if request.param.startswith("cmux "):
         standin = request.getfixturevalue("new_cmux")(request.param.removeprefix("cmux "))
         return CmuxMultiplexer(standin.socket.with_name("surfaces"), standin.socket)
+    if request.param.startswith("psmux "):
+        request.getfixturevalue("new_psmux")(request.param.removeprefix("psmux "))
+        return PsmuxMultiplexer(request.getfixturevalue("home") / "surfaces", "imux-team")
     found: Multiplexer = request.getfixturevalue("tmux")
     return found
 

@@ -62,6 +62,13 @@ def test_after_the_end_the_tasks_are_kept(bench: Bench) -> None:
     bench.journal.catch_up()
     made = build(collect("blue"))
     assert [(task.id, task.percent) for task in made.tasks] == [("parser", 40)]
+    bench.now += 1_000
+    again = bench.peer("planner")
+    for percent in (10, 20):
+        again.op("progress", task="parser", percent=percent)
+        bench.journal.catch_up()
+        task_log.keep("team-blue")
+    assert [task.percent for task in build(collect("blue")).tasks] == [40, 20]
     assert {"planner", "worker-1"} <= set(made.peers)
     assert made.waits[0].answered == 1
 

@@ -37,9 +37,10 @@ class Got(NamedTuple):
 class Actor:
     """The stand-in for one bundled profile."""
 
-    def __init__(self, stage: Stage, agent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, stage: Stage, agent: str, monkeypatch: pytest.MonkeyPatch, *, is_trusted: bool) -> None:
         self.stage = stage
         self.agent = agent
+        self.is_trusted = is_trusted
         self.skin = SKINS[agent]
         self.profile = load_profiles([])[agent]
         self.directory = stage.project
@@ -62,7 +63,7 @@ class Actor:
             (agents / "demo-look.yaml").write_text(f"extends: demo\nargv: [{self._install('demo-look')}]\n")
             return {"agent": "demo-look"}
         self._install("zsh" if self.agent == "shell" else self.profile.binaries[0])
-        return {"agent": self.agent}
+        return {"agent": self.agent, **({"trust": True} if self.is_trusted else {})}
 
     def _install(self, name: str) -> str:
         script = self._programs / name
@@ -135,7 +136,12 @@ class Actor:
         assert self.bodies().count((sender, body)) == 1
 
     def wait_for_status(self, status: str) -> None:
-        wait_until(lambda: _is(self.stage.statuses()[PEER], status), timeout_s=LONG_S, what=f"status {status}")
+        wait_until(lambda: _is(self.status, status), timeout_s=LONG_S, what=f"status {status}")
+
+    @property
+    def status(self) -> str:
+        """What the team shows of it."""
+        return self.stage.statuses()[PEER]
 
     def screen_status(self) -> str:
         """What the bundled profile makes of the screen and the title alone."""

@@ -74,6 +74,7 @@ _CODEX = Skin(
     placeholder="Ask Codex to do anything",
     approves="\r12yp",
     marker="[Pasted Content {chars} chars]",
+    events=_same("UserPromptSubmit", "PreToolUse", "PostToolUse", "PermissionRequest", "Stop"),
     osc7501=True,
 )
 

@@ -26,6 +26,7 @@ from tests.team.programs.hooked import HOOK_TIMEOUT_S, Hooked
 
 Json = dict[str, Any]
 OSC_STATES = {"idle": "idle", "thinking": "working", "blocked": "blocked:kind=permission"}
+CODEX_TABLES = ("notify=", "hooks.")
 ROWS_OF_TALK = 6
 
 
@@ -83,14 +84,12 @@ class StandIn(Hooked):
 
     def call(self, event: str, **payload: object) -> Json:
         """Run the agent's own hooks for a moment that claude would call `event`; answers read as claude's."""
-        if event == "Stop" and self.notify:
-            self.tell_end(str(payload["last_assistant_message"]))
         name, more = self.skin.events.get(event, ("", {}))
-        if not name:
-            return {}
         said = super().call(name, **payload, prompt_response=payload.get("last_assistant_message"), **more)
         if said.get("hookSpecificOutput", {}).get("hookEventName") == name:
             said["hookSpecificOutput"]["hookEventName"] = event
+        if event == "Stop" and self.notify and said.get("decision") != "block":
+            self.tell_end(str(payload["last_assistant_message"]))
         return said
 
     def tell_end(self, last: str) -> None:
@@ -155,11 +154,11 @@ def own_wiring(arguments: list[str]) -> tuple[list[str], Json]:
         return [], json.loads(Path(arguments[arguments.index("--settings") + 1]).read_text())["hooks"]
     if settings := os.environ.get("GEMINI_CLI_SYSTEM_SETTINGS_PATH"):
         return [], json.loads(Path(settings).read_text())["hooks"]
-    notify: list[str] = []
-    for flag, word in pairwise(arguments):
-        if flag == "-c" and word.startswith("notify="):
-            notify = tomllib.loads(word)["notify"]
-    return notify, {}
+    given = [
+        tomllib.loads(word) for flag, word in pairwise(arguments) if flag == "-c" and word.startswith(CODEX_TABLES)
+    ]
+    notify: list[str] = next((table["notify"] for table in given if "notify" in table), [])
+    return notify, {event: hooks for table in given for event, hooks in table.get("hooks", {}).items()}
 
 
 def main() -> None:

@@ -36,7 +36,8 @@ BIG = "0123456789abcde\n" * 6400
 
 @pytest.fixture
 def actor(stage: Stage, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Actor:
-    return Actor(stage, request.param, monkeypatch)
+    agent, _, trust = request.param.partition("-")
+    return Actor(stage, agent, monkeypatch, is_trusted=bool(trust))
 
 
 def test_every_bundled_profile_has_a_skin() -> None:
@@ -44,14 +45,12 @@ def test_every_bundled_profile_has_a_skin() -> None:
     assert set(SKINS) == set(PROFILES)
 
 
-@pytest.mark.parametrize("actor", TYPED, indirect=True)
+@pytest.mark.parametrize("actor", [*TYPED, "codex-trusted"], indirect=True)
 def test_an_agent_that_is_typed_into(actor: Actor) -> None:
     """Starting, idle, busy, in a dialog, with a draft, with any text, ended: each message comes once or waits."""
     actor.up()
     nothing_comes_before_it_is_ready(actor)
-    a_busy_agent_gets_two_senders_apart(actor)
-    if actor.skin.dialog:
-        a_dialog_gets_no_key(actor)
+    a_turn_and_its_dialog_are_left_alone(actor)
     a_draft_stays_alone(actor)
     any_text_is_only_text(actor)
     only_whole_pastes_were_typed(actor)
@@ -90,35 +89,26 @@ def nothing_comes_before_it_is_ready(actor: Actor) -> None:
     assert [one.id for one in actor.got()] == [ticket[:8]]
 
 
-def a_busy_agent_gets_two_senders_apart(actor: Actor) -> None:
-    """During a turn nothing is typed; afterwards, or with a hook, each message comes behind its own header."""
+def a_turn_and_its_dialog_are_left_alone(actor: Actor) -> None:
+    """While the agent works, or asks for a permission, not one byte comes; afterwards each message does, apart."""
     actor.work("my own words")
     before = actor.raw
     with actor.stage.shell("one") as one, actor.stage.shell("two") as two:
-        ticket = one.ask_ticket(PEER, "Words of one.", timeout_s=60)["messageId"]
-        two.send(PEER, "Words of two.")
-        actor.wait_for_hold(one, ticket, "thinking")
+        first = one.ask_ticket(PEER, "Words of one.", timeout_s=60)["messageId"]
+        actor.wait_for_hold(one, first, "thinking")
         actor.wait_for_screen("thinking")
+        if actor.skin.dialog:
+            actor.open_dialog()
+        two.send(PEER, "Words of two.")
+        actor.wait_for_hold(one, first, actor.status)
+        actor.wait_for_screen(actor.status)
         assert actor.raw == before
+        if actor.skin.dialog:
+            assert not actor.has_approved
+            actor.answer_dialog()
         actor.rest()
         actor.wait_for_body("one", "Words of one.")
         actor.wait_for_body("two", "Words of two.")
-
-
-def a_dialog_gets_no_key(actor: Actor) -> None:
-    """While a permission is asked for not one byte comes; after the person's answer the message does, once."""
-    actor.work("do it")
-    actor.open_dialog()
-    before = actor.raw
-    with actor.stage.shell() as shell:
-        ticket = shell.ask_ticket(PEER, "May I?", timeout_s=60)["messageId"]
-        actor.wait_for_hold(shell, ticket, "blocked:permission")
-        actor.wait_for_screen("blocked:permission")
-        assert actor.raw == before
-        assert not actor.has_approved
-        actor.answer_dialog()
-        actor.rest()
-        actor.wait_for_body("tester", "May I?")
 
 
 def a_draft_stays_alone(actor: Actor) -> None:
@@ -152,8 +142,8 @@ def any_text_is_only_text(actor: Actor) -> None:
 def only_whole_pastes_were_typed(actor: Actor) -> None:
     """Beside a person's keys, all that ever came were pastes that begin with our header, each with its Enter."""
     keys = re.sub(rb"\x1b\[200~\[intercom\] from .*?\x1b\[201~\r", b"", actor.raw, flags=re.DOTALL)
-    persons = [b"my own words\r", b"do it\r" + actor.skin.approves[-1].encode() if actor.skin.dialog else b""]
-    assert keys == b"".join([*persons, b"half a thought\r"])
+    approval = actor.skin.approves[-1] if actor.skin.dialog else ""
+    assert keys == f"my own words\r{approval}half a thought\r".encode()
 
 
 def mail_for_an_ended_agent_waits(actor: Actor) -> None:

@@ -1,0 +1,1 @@
+"""The board of a team: feed (the only I/O) → model (pure) → app (textual, imported by `watch` alone)."""
