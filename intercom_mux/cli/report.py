@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.caller import refuse_without_journal
+from intercom_mux.cli.caller import json_option, refuse_without_journal
 from intercom_mux.cli.complete import team_names
 from intercom_mux.cli.history import moment
 
@@ -24,7 +24,8 @@ FORMATS = ("html", "md", "json")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write it there; else to stdout.")
 @click.option("--since", metavar="TIME", help="Only later things: 30m, 2h, 3d, or 2026-01-31T09:30 in local time.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="As FILE's ending says, unless given; else html.")
-def report(team: str | None, output: str | None, since: str | None, form: str | None) -> None:
+@json_option
+def report(team: str | None, output: str | None, since: str | None, form: str | None, as_json: bool) -> None:
     """Make a page of what a team said and did: who talked to whom, the conversation, waits, tasks, and how time went.
 
     TEAM may run or have gone down: its name or id. The page is one file without scripts. It holds what was said.
@@ -39,7 +40,7 @@ def report(team: str | None, output: str | None, since: str | None, form: str | 
     refuse_without_journal("report")
     pane = of_pane()
     made = build(collect(team, pane_team=pane.team if pane else None, since=moment(since) if since else 0))
-    chosen = form or _by_ending(output)
+    chosen = "json" if as_json else form or _by_ending(output)
     zone = datetime.now(UTC).astimezone().tzinfo or UTC
     if chosen == "json":
         content = json.dumps(asdict(made), ensure_ascii=True, indent=1) + "\n"

@@ -107,12 +107,8 @@ class Endpoint:
 
     async def _dial(self) -> tuple[asyncio.StreamReader, Json]:
         """Connect; return what comes in, and the keys that the registration needs there."""
-        if not address.is_tcp(self._socket):
-            reader, self._writer = await asyncio.open_unix_connection(str(self._socket), limit=MAX_FRAME_BYTES)
-            return reader, {}
-        at = address.read_endpoint(self._socket)
-        reader, self._writer = await asyncio.open_connection(at.host, at.port, limit=MAX_FRAME_BYTES)
-        return reader, {"stateId": at.secret}
+        reader, self._writer, keys = await dial(self._socket)
+        return reader, keys
 
     async def _restart_broker(self) -> None:
         if address.is_tcp(self._socket):
@@ -222,6 +218,19 @@ class Endpoint:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+async def dial(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Json]:
+    """Connect to a broker, by its socket or endpoint file; return both ways and the keys that a registration needs there.
+
+    Raises:
+        OSError: It cannot be reached.
+        BrokerError: The endpoint file is refused.
+    """
+    if not address.is_tcp(socket):
+        return *await asyncio.open_unix_connection(str(socket), limit=MAX_FRAME_BYTES), {}
+    at = address.read_endpoint(socket)
+    return *await asyncio.open_connection(at.host, at.port, limit=MAX_FRAME_BYTES), {"stateId": at.secret}
 
 
 async def read_frame(reader: asyncio.StreamReader) -> Json:

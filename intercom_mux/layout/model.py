@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ARRANGEMENTS = ("main-left", "main-top", "tiled", "columns", "rows", "windows", "sessions")
 """Accepted values of `arrange`: the first five are panes of one window."""
 
-MULTIPLEXERS = ("auto", "tmux", "cmux")
+MULTIPLEXERS = ("auto", "tmux", "cmux", "psmux")
 """Accepted values of `mux`."""
 
 SCOPES = ("shared", "isolated")

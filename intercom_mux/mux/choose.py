@@ -1,4 +1,4 @@
-"""Which multiplexers can be used here, as facts for the spawn decision rule. Starts nothing but `tmux -V`
+"""Which multiplexers can be used here, as facts for the spawn decision rule. Starts nothing but `tmux -V` (`psmux -V`)
 and, inside cmux, `cmux version` and `cmux ping`.
 """
 
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux.cmux_recognise import is_inside, recognise
+from intercom_mux.mux.psmux_client import psmux_version
 from intercom_mux.mux.tmux_version import require_tmux
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DRIVEN = frozenset({"tmux"})
-"""What `team/multiplexer.py` opens teams in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,11 @@ def _cmux(environ: Mapping[str, str]) -> Backend:
 
 
 def _psmux() -> Backend:
-    return _driven("psmux", "this is Windows")
-
-
-def _driven(name: str, why: str) -> Backend:
-    if name not in DRIVEN:
-        return Backend(name, is_usable=False, why=f"{why}, but this version does not drive {name} yet")
-    return Backend(name, is_usable=True, why=why)
+    try:
+        version = ".".join(map(str, psmux_version()))
+    except MultiplexerError as error:
+        return Backend("psmux", is_usable=False, why=f"this is Windows, but {error.message}")
+    return Backend("psmux", is_usable=True, why=f"this is Windows, with psmux {version}")
 
 
 def _tmux() -> Backend:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.layout.model import Arrangement
-from intercom_mux.mux import cmux_errors, cmux_place, cmux_record
+from intercom_mux.mux import cmux_errors, cmux_place, cmux_record, cmux_sidebar
 from intercom_mux.mux.base import typeable
 from intercom_mux.mux.cmux_client import CALL_LIMIT_S, CmuxClient, run_cli
 from intercom_mux.mux.cmux_recognise import Cmux, here, recognise
@@ -308,12 +308,27 @@ class CmuxMultiplexer:
 
     def tell(self, key: str, text: str) -> None:
         """Keep a status named `key` in the sidebar of our workspace, "" to take it away."""
-        kept = cmux_record.records(self._directory)
-        if not kept:
+        self._sidebar(cmux_sidebar.status(key, text))
+
+    def progress(self, fraction: float | None, label: str) -> None:
+        """Show the workspace's only progress bar; None takes it away, if it is ours."""
+        ours = self._directory / "progress"
+        if fraction is None and not ours.exists():
             return
-        value = " ".join(typeable(text).replace('"', "'").replace("\\", "/").split())
-        command = f'set_status {key} "{value}"' if value else f"clear_status {key}"
-        self._client.line(f"{command} --tab={kept[0].workspace}", what="show a status in the sidebar")
+        self._sidebar(cmux_sidebar.progress(fraction, label))
+        if fraction is None:
+            ours.unlink(missing_ok=True)
+        elif self._directory.exists():
+            ours.touch()
+
+    def note(self, level: str, text: str) -> None:
+        """Add a line to the workspace's log in the sidebar."""
+        self._sidebar(cmux_sidebar.note(level, text))
+
+    def _sidebar(self, line: cmux_sidebar.Line) -> None:
+        kept = cmux_record.records(self._directory)
+        if kept:
+            self._client.line(line(kept[0].workspace), what="show something in the sidebar")
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -347,6 +362,7 @@ class CmuxMultiplexer:
         with suppress(MultiplexerError):
             for key in ("intercom", *(f"intercom-{record.name}" for record in kept)):
                 self.tell(key, "")
+            self.progress(None, "")
         left: list[str] = []
         problem: MultiplexerError | None = None
         for record in kept:

@@ -17,18 +17,23 @@ _OURS = ("PSMUX_SESSION", "PSMUX_SESSION_NAME")
 _HINT = "run: winget install marlocarlo.psmux"
 
 
+def namespace(team_id: str) -> str:
+    """Return the namespace of a team, of letters, digits, `-` and `_`; the digest in the id keeps it its own."""
+    return "imux-" + re.sub(r"[^A-Za-z0-9_-]", "-", team_id)
+
+
 def run_psmux(
-    program: str, namespace: str, command: Sequence[str], *, stdin: str = "", limit_s: float = CALL_LIMIT_S
+    program: str, within: str, command: Sequence[str], *, stdin: str = "", limit_s: float = CALL_LIMIT_S
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command in `namespace`, as words of their own: psmux up to 3.3.8 passes over an attached `-Lname`.
+    """Run one command in the namespace `within`, as words of their own: psmux up to 3.3.8 passes over an attached `-Lname`.
 
     Raises:
         MultiplexerError: There is no psmux, or it did not end in `limit_s` (`E_OUTCOME_UNKNOWN`).
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", namespace):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", within):
         # Without one, `kill-server` would end everybody's servers.
-        raise ValueError(f"not a psmux namespace: {namespace!r}")
-    return _run([program, "-L", namespace, *command], stdin, limit_s)
+        raise ValueError(f"not a psmux namespace: {within!r}")
+    return _run([program, "-L", within, *command], stdin, limit_s)
 
 
 def psmux_version(program: str = "psmux") -> tuple[int, ...]:

@@ -31,7 +31,7 @@ def main(directory: str) -> None:
     if spec["argv"]:
         status = _run(directory, spec)
         _write(directory, "status", str(status))
-        print(f"\r\nPane is dead (status {status})\r", flush=True)
+        os.write(1, f"\r\nPane is dead (status {status})\r\n".encode())
     else:
         _write(directory, "pid", str(os.getpid()))
     while True:
@@ -46,7 +46,7 @@ def _run(directory: str, spec: dict) -> int:  # type: ignore[type-arg]  # read b
     try:
         child = subprocess.Popen(spec["argv"], cwd=spec["cwd"], env=env)
     except OSError as error:
-        print(f"{spec['argv'][0]}: {error.strerror}", file=sys.stderr, flush=True)
+        os.write(2, f"{spec['argv'][0]}: {error.strerror}\n".encode())
         _write(directory, "pid", str(os.getpid()))
         return 127 if isinstance(error, FileNotFoundError) else 126
     _write(directory, "pid", str(child.pid))

@@ -27,7 +27,7 @@ class Source:
 
     Attributes:
         team: Name of the team.
-        peers: Names of its peers, in the order of the layout while it runs.
+        peers: Names of its peers, in the order of the layout, or of their starts.
         messages: As `history.exchange` tells them, with `from` and `to` bare inside the team.
         tasks: As the `tasks` operation tells them; `history` only if the broker kept it.
         changes: Statuses, oldest first.
@@ -72,7 +72,7 @@ def collect(team: str | None, *, pane_team: str | None = None, since: int = 0) -
         team=name,
         team_id=team_id,
         is_running=running is not None,
-        peers=list(dict.fromkeys([*order, *sorted(members.values()), *(change.peer for change in changes)])),
+        peers=list(dict.fromkeys([*order, *(change.peer for change in changes), *sorted(members.values())])),
         messages=messages,
         tasks=[task for task in tasks if (task.get("updated_at") or 0) >= since],
         changes=changes,

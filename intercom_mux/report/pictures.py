@@ -21,7 +21,7 @@ _HEAD = 34
 
 def graph(names: Sequence[str], lines: Sequence[Line], title: str) -> str:
     """Draw everybody on a circle, a line for what went from one to another, thicker for more."""
-    radius = max(110, 22 * len(names))
+    radius = max(110, 14 * len(names))
     width, height = 2 * radius + 260, 2 * radius + 90
     place = {
         name: (width / 2 + radius * math.sin(angle), height / 2 - radius * math.cos(angle))

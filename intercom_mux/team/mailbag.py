@@ -79,6 +79,10 @@ class Mailbag:
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._parcels
 
+    def asks(self) -> dict[str, str]:
+        """Return the asks that wait here, id → asker."""
+        return {parcel.message_id: parcel.sender for parcel in self._parcels.values() if parcel.kind == "ask"}
+
     def put(self, parcel: Parcel) -> None:
         """Take a message for delivery; one that was delivered before is only confirmed again."""
         if self._key(parcel.message_id) in self._log.done:

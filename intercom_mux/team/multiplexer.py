@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def choose(wanted: str) -> str:
-    """Return the multiplexer for a layout's `mux`: `auto` is cmux inside of it, else tmux.
+    """Return the multiplexer for a layout's `mux`: `auto` is cmux inside of it, else tmux (psmux on Windows).
 
     The spawn rule (`team/decide.py`) decides with its reasons; this is for plans made without it.
     """
@@ -30,9 +30,12 @@ def choose(wanted: str) -> str:
 
 
 def socket_of(mux: str, team_id: str) -> Path:
-    """Return where the team's multiplexer listens: tmux at a place of its own, cmux where the environment says."""
+    """Return where the team's multiplexer is found: tmux at a place of its own, cmux where the environment says."""
     if mux == "cmux":
         return Path(os.environ.get("CMUX_SOCKET_PATH") or Path.home() / ".local" / "state" / "cmux" / "cmux.sock")
+    if mux == "psmux":
+        # It listens on ports, which it finds by a namespace; this is where we keep what we opened.
+        return paths.team_runtime_dir(team_id) / "psmux"
     return paths.socket_path(paths.team_runtime_dir(team_id) / "tmux.sock")
 
 
@@ -51,6 +54,10 @@ def require(mux: str) -> None:
 
         here()
         recognise()
+    elif mux == "psmux":
+        from intercom_mux.mux.psmux_client import psmux_version
+
+        psmux_version()
 
 
 def multiplexer_of(team: TeamState) -> Multiplexer:
@@ -61,6 +68,11 @@ def multiplexer_of(team: TeamState) -> Multiplexer:
     """
     if team.mux == "cmux" and team.socket is not None:
         return cmux_of(team.id, team.socket)
+    if team.mux == "psmux" and team.socket is not None:
+        from intercom_mux.mux.psmux import PsmuxMultiplexer
+        from intercom_mux.mux.psmux_client import namespace
+
+        return PsmuxMultiplexer(team.socket, namespace(team.id))
     if team.mux != "tmux" or team.socket is None:
         raise TeamError(
             f"team {team.name} runs in {team.mux}, which this version does not know",

@@ -1,7 +1,6 @@
-"""Telling people that a peer needs them: when, decided purely (`Alarm`), and how (`Notifier`).
+"""Telling people what they may want to know at once: by bell, pane border, status line, desktop and the layout's command.
 
-A notice comes once for every stretch in which a peer is blocked, not before it has lasted `STEADY_S`, and not more
-often than every `REPEAT_S` for one peer.
+What and when is `team/alarm.py`'s to decide.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.errors import IntercomError
+from intercom_mux.team import alarm, notice_rules, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Mapping, Sequence
 
     from intercom_mux.mux.base import Multiplexer
     from intercom_mux.team.state import TeamState
 
-STEADY_S = 1.0
-REPEAT_S = 10.0
+Json = dict[str, Any]
+
 COMMAND_S = 10.0
 """How long a `notify` command may take; then it is killed with what it started."""
 COMMANDS = 4
@@ -32,36 +32,8 @@ COMMANDS = 4
 log = logging.getLogger("intercom_mux.team")
 
 
-class Alarm:
-    """Decides for whom a person is called. Pure; times are seconds of any one clock."""
-
-    def __init__(self) -> None:
-        self.blocked: frozenset[str] = frozenset()
-        """The peers that are blocked now."""
-        self._since: dict[str, float] = {}
-        self._told: set[str] = set()
-        self._last: dict[str, float] = {}
-
-    def due(self, statuses: Mapping[str, str], now: float) -> list[str]:
-        """Take how all peers are, and return those to be told of now."""
-        self.blocked = frozenset(name for name, status in statuses.items() if status.startswith("blocked"))
-        self._told &= self.blocked
-        self._since = {name: self._since.get(name, now) for name in self.blocked}
-        due = [
-            name
-            for name in statuses
-            if name in self.blocked
-            and name not in self._told
-            and now - self._since[name] >= STEADY_S
-            and now - self._last.get(name, now - REPEAT_S) >= REPEAT_S
-        ]
-        self._told |= set(due)
-        self._last |= dict.fromkeys(due, now)
-        return due
-
-
 def command(words: Sequence[str], facts: Mapping[str, str]) -> list[str]:
-    """Return the command line of a layout's `notify` with {peer}, {status} and {team} put in.
+    """Return the command line of a layout's `notify` with {event}, {peer}, {status}, {task} and {team} put in.
 
     In the text of `sh -c` each value is one quoted word.
     """
@@ -75,28 +47,50 @@ def command(words: Sequence[str], facts: Mapping[str, str]) -> list[str]:
 
 
 class Notifier:
-    """Calls people for one team: bell, pane border, status line, and the layout's own command. Never blocks."""
+    """Calls people for one team. Never blocks."""
 
     def __init__(self, team: TeamState, mux: Multiplexer) -> None:
         self._team = team
         self._mux = mux
-        self._alarm = Alarm()
+        self._alarm = alarm.Alarm()
+        self._knows_tasks = False
+        self._wants_desktop = notice_rules.load_or_default().desktop
         self._mark = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands = 0
 
-    def look(self, statuses: Mapping[str, str]) -> None:
-        """Take how all peers are; returns at once."""
-        due = self._alarm.due(statuses, time.monotonic())
-        count = len(self._alarm.blocked)
-        mark = f"{count} blocked" if count else ""
+    def look(
+        self,
+        statuses: Mapping[str, str],
+        tasks: Collection[Json] | None = None,
+        asks: Collection[alarm.Condition] = (),
+    ) -> None:
+        """Take how all peers and tasks are, None for tasks not known yet, and the asks to a person; returns at once."""
+        about_tasks = alarm.of_tasks(tasks or ())
+        if tasks is not None and not self._knows_tasks:
+            self._knows_tasks = True
+            self._alarm.skip(about_tasks)
+        due = self._alarm.due([*alarm.of_peers(statuses), *about_tasks, *asks], time.monotonic())
+        mark = summary.mark(statuses, tasks or ())
         if mark != self._mark or due:
             self._mark = mark
-            self._spawn(self._show(mark, {name: statuses[name] for name in due}))
-        for name in due:
-            log.info("%s is %s", name, statuses[name])
+            self._spawn(self._show(mark, due))
+        for notice in due:
+            log.info("%s: %s", notice.peer, notice.text)
             if self._team.notify:
-                self._spawn(self._run(name, statuses[name]))
+                self._spawn(self._run(command(self._team.notify, self._facts(notice)), notice.peer))
+            if self._wants_desktop:
+                title = f"{self._team.name}: {notice.peer}"
+                self._spawn(self._run(notice_rules.desktop_command(title, notice.text), notice.peer))
+
+    def _facts(self, notice: alarm.Notice) -> dict[str, str]:
+        return {
+            "event": notice.event,
+            "peer": notice.peer,
+            "status": notice.status,
+            "task": notice.task,
+            "team": self._team.name,
+        }
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -109,25 +103,28 @@ class Notifier:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _show(self, mark: str, due: Mapping[str, str]) -> None:
+    async def _show(self, mark: str, due: Sequence[alarm.Notice]) -> None:
         try:
             await asyncio.to_thread(self._mux.mark, mark)
-            for name, status in due.items():
-                peer = self._team.peers.get(name)
-                if peer is not None and peer.surface:
-                    await asyncio.to_thread(self._mux.show, peer.surface, f"{status}: it waits for you")
+            for notice in due:
+                peer = self._team.peers.get(notice.peer)
+                # An ask is shown by the inbox route already, with its words.
+                if peer is not None and peer.surface and notice.event != "supervisor":
+                    await asyncio.to_thread(self._mux.show, peer.surface, notice.text)
             if due:
                 await asyncio.to_thread(self._mux.ring)
         except (IntercomError, OSError) as error:
-            log.warning("cannot show who is blocked: %s", error)
+            log.warning("cannot show what there is to know: %s", error)
 
-    async def _run(self, peer: str, status: str) -> None:
+    async def _run(self, argv: Sequence[str], peer: str) -> None:
+        if not argv:
+            return
         if self._commands >= COMMANDS:
             log.warning("notify: too many commands run already; left out for %s", peer)
             return
         self._commands += 1
         try:
-            await _carry_out(command(self._team.notify, {"peer": peer, "status": status, "team": self._team.name}))
+            await _carry_out(argv)
         except OSError as error:
             log.warning("notify: %s", error)
         finally:

@@ -168,8 +168,18 @@ class TeamPeer:
     @property
     def is_busy(self) -> bool:
         """Whether the daemon should look often: something is starting, working or waiting to be delivered."""
-        waits = bool(self._mail) and self.profile.routes != ("inbox",)
+        waits = bool(self._mail) and not self._is_read_by_person
         return waits or self.status.startswith(("starting", "thinking", "tool"))
+
+    @property
+    def _is_read_by_person(self) -> bool:
+        """Whether messages wait here until somebody reads them, as in a shell or the program of a `command`."""
+        return self.profile.routes == ("inbox",)
+
+    @property
+    def asks_to_person(self) -> dict[str, str]:
+        """The asks, id → asker, that wait for a person to read them here."""
+        return self._mail.asks() if self._is_read_by_person else {}
 
     @property
     def has_exited(self) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from intercom_mux.errors import IntercomError
-from intercom_mux.team import message_rules
+from intercom_mux.team import alarm, message_rules
 from intercom_mux.team import state as team_states
+from intercom_mux.team.daemon_screen import DaemonScreen
 from intercom_mux.team.multiplexer import multiplexer_of
 from intercom_mux.team.notify import Notifier
 from intercom_mux.team.peer import TeamPeer
@@ -17,6 +19,7 @@ from intercom_mux.team.peer_files import team_profiles
 from intercom_mux.team.processes import identify
 from intercom_mux.team.restarts import RestartClock
 from intercom_mux.team.sidebar import Sidebar
+from intercom_mux.team.task_feed import TaskFeed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,6 +44,10 @@ class RunningTeam:
         self._typing_log = typing_log
         self._notifier = Notifier(state, self.mux)
         self._sidebar = Sidebar(self.mux)
+        self._screen_of_daemon = DaemonScreen(state.name, sys.stdout)
+        self._supervisor: str | None = None
+        self._feed = TaskFeed(state, broker)
+        self._following = asyncio.create_task(self._feed.run())
         self.clocks: dict[str, RestartClock] = {}
         state.daemon = identify(os.getpid())
         for name, peer in state.peers.items():
@@ -77,6 +84,7 @@ class RunningTeam:
 
     def arm(self, plan: TeamPlan, names: Collection[str]) -> None:
         """Have the peers of `names` that run restarted from now on as the plan says, with no restart counted yet."""
+        self._supervisor = plan.supervisor
         for peer in plan.peers:
             if peer.name in names and peer.name in self.peers and peer.restart.policy != "no":
                 self.clocks[peer.name] = RestartClock(peer.restart)
@@ -88,7 +96,9 @@ class RunningTeam:
 
     async def stop(self) -> None:
         """Disconnect every peer; panes run on and mail waits at the broker."""
-        await asyncio.gather(self._notifier.stop(), *(peer.stop() for peer in self.peers.values()))
+        self._following.cancel()
+        ending = (self._notifier.stop(), *(peer.stop() for peer in self.peers.values()))
+        await asyncio.gather(asyncio.wait([self._following]), *ending)
 
     def save(self) -> None:
         """Write the team's state to disk."""
@@ -111,8 +121,16 @@ class RunningTeam:
             if peer.state.surface == surface:
                 peer.observe(state, screen)
         statuses = {name: peer.status for name, peer in self.peers.items()}
-        self._notifier.look(statuses)
-        await self._sidebar.look(statuses)
+        known = self._feed.tasks
+        tasks = list((known or {}).values())
+        self._notifier.look(statuses, None if known is None else tasks, self._asks_to_person())
+        self._screen_of_daemon.look(statuses, tasks)
+        await self._sidebar.look(statuses, None if known is None else tasks)
+
+    def _asks_to_person(self) -> list[alarm.Condition]:
+        """Return the asks that wait for the person at the supervisor's terminal."""
+        peer = self.peers.get(self._supervisor or "")
+        return alarm.of_asks(peer.state.name, peer.asks_to_person) if peer is not None else []
 
     async def _screen(self, peer: TeamPeer, surface: SurfaceState | None) -> str:
         if surface is None or surface.is_dead or not peer.needs_screen:

@@ -250,18 +250,20 @@ class Board(App[None]):
             hint = getattr(error, "hint", None)
             self.notify(f"{error}{f' ({hint})' if hint else ''}", severity="error", timeout=10, markup=False)
 
-    def _say(self, verb: str, what: Callable[..., str]) -> None:
+    async def _say(self, verb: str, what: Callable[..., str]) -> None:
         peer = self.chosen
-        if peer is not None:
-            self.push_screen(Line(f"{verb} {peer}"), lambda text: text and self._do(what, peer, text) and None)
+        if peer is not None and (text := await self.push_screen_wait(Line(f"{verb} {peer}"))):
+            self._do(what, peer, text)
 
-    def action_send(self) -> None:
+    @work
+    async def action_send(self) -> None:
         """Send to the chosen peer."""
-        self._say("send to", self._source.send)
+        await self._say("send to", self._source.send)
 
-    def action_ask(self) -> None:
+    @work
+    async def action_ask(self) -> None:
         """Ask the chosen peer."""
-        self._say("ask", self._source.ask)
+        await self._say("ask", self._source.ask)
 
     @work
     async def action_answer(self) -> None:
@@ -286,13 +288,12 @@ class Board(App[None]):
         if self.chosen is not None:
             self._do(self._source.restart, self.chosen)
 
-    def action_kill(self) -> None:
+    @work
+    async def action_kill(self) -> None:
         """End the chosen peer, if that is meant."""
         peer = self.chosen
-        if peer is not None:
-            self.push_screen(
-                Sure(f"kill {peer} for good?"), lambda is_sure: self._do(self._source.kill, peer) if is_sure else None
-            )
+        if peer is not None and await self.push_screen_wait(Sure(f"kill {peer} for good?")):
+            self._do(self._source.kill, peer)
 
     def action_attach(self) -> None:
         """Give the terminal to the multiplexer until the person detaches."""

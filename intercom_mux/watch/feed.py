@@ -1,4 +1,4 @@
-"""All that the board reads and does: broker, journal, the team's state, its multiplexer. Called from threads, blocking."""
+"""All that the board reads and does: broker, journal, state, multiplexer. Called from threads, blocking."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def timeline(seen: Snapshot, wanted: str = "") -> list[Line]:
     threads: dict[str, list[Json]] = {}
     root_of: dict[str, str] = {}
     for row in seen.messages:
-        root = root_of.get(row["reply_to"] or "", row["id"])
+        root: str = root_of.get(row["reply_to"] or "") or row["id"]
         root_of[row["id"]] = root
         # Taken out and put in again: the last spoken in comes last.
         threads[root] = [*threads.pop(root, []), row]

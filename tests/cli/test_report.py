@@ -38,7 +38,7 @@ def test_report_writes_each_format(home: Path, planner: Peer, tmp_path: Path) ->
     assert [entry["kind"] for entry in made["conversation"]] == ["ask", "reply"]
     assert made["waits"][0]["answered"] == 1
     assert run("report", "--format", "md").out.startswith("# ")
-    assert run("report", "--since", "2999-01-01", "--format", "json").json["totals"] == {"messages": 0}
+    assert run("report", "--since", "2999-01-01", "--json").json["totals"] == {"messages": 0}
 
 
 def test_report_says_what_it_cannot_do(home: Path, planner: Peer, tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from intercom_mux import paths
+from intercom_mux.broker import history
 from intercom_mux.team import status_log, task_log
+from tests.support import wait_until
+from tests.team.stage import CAT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from tests.team.stage import Stage
 
 
 def test_changes_are_read_back_in_order(home: Path) -> None:
@@ -70,3 +75,15 @@ def test_damaged_tasks_are_no_tasks(home: Path) -> None:
     paths.private_dir(paths.team_state_dir("blue"))
     task_log.file_of("blue").write_text('[{"id": 1}, 2')
     assert task_log.kept("blue") == []
+
+
+def test_a_team_records_its_statuses_and_keeps_its_tasks(stage: Stage) -> None:
+    """From its start to the end of its daemon; after `down` both are still there."""
+    stage.up({"agent": CAT})
+    with stage.member("agent") as agent:
+        agent.request("progress", task="parser", percent=40)
+    wait_until(lambda: history.tasks(stage.id), what="the task in the journal")
+    stage.down()
+    statuses = [change.status for change in status_log.read(stage.id)]
+    assert (statuses[0], statuses[-1]) == ("starting", status_log.STOPPED)
+    assert [task["percent"] for task in task_log.kept(stage.id)] == [40]

@@ -48,30 +48,49 @@ def main(version: str, words: list[str]) -> int:
         print(f"tmux {version}\npsmux {version} (0000000 2026-08-01)")
         return 0
     if not rest:
-        return fail("psmux: no command")
+        return fail("no command")
     command, *arguments = rest
     if is_old:
         arguments = [word for word in arguments if not re.fullmatch(r"-t.+", word)]
-    flags = "".join(word[1:] for word in arguments if re.fullmatch(r"-[A-Za-z]+", word))
-    refused = REFUSED.get(command, "") + ("H" if command == "send-keys" and is_old else "")
-    for flag in flags:
-        if flag in refused:
-            return fail(f"command {command}: unknown flag -{flag}")
-    if command == "kill-server" and namespace is None:
-        for socket in data_dir().glob("*.sock"):
-            tmux(socket, ["kill-server"])
-        return 0
+    refusal = refused(command, arguments, is_old=is_old)
+    if refusal:
+        return fail(refusal)
     socket = data_dir() / f"{namespace or 'default'}.sock"
-    if command == "new-session" and os.environ.get("PSMUX_SESSION") and not os.environ.get("PSMUX_ALLOW_NESTING"):
-        return fail("sessions should be nested with care, unset $PSMUX_SESSION to force")
-    if command == "new-session":
-        arguments = ["-e", "PSMUX_SESSION=1", *arguments]
     if command == "attach-session":
         os.execvp("tmux", ["tmux", "-u", "-f", os.devnull, "-S", str(socket), command, *arguments])
-    if command == "paste-buffer" and version == "3.3.4":
+    if command == "kill-server" and namespace is None:
+        for each in data_dir().glob("*.sock"):
+            tmux(each, [command])
         return 0
     if command == "send-paste":
-        return fail(f"unknown command: {command}") if is_old else send_paste(socket, arguments)
+        return send_paste(socket, arguments)
+    if command == "paste-buffer" and version == "3.3.4":
+        return 0
+    run = acted(socket, command, arguments, is_old=is_old)
+    sys.stdout.buffer.write(printed(command, arguments, run, is_old=is_old))
+    sys.stderr.buffer.write(run.stderr)
+    return run.returncode
+
+
+def refused(command: str, arguments: list[str], *, is_old: bool) -> str:
+    """Return why the command is refused, "" when it is not."""
+    if command == "send-paste" and is_old:
+        return f"unknown command: {command}"
+    if command == "new-session" and os.environ.get("PSMUX_SESSION") and os.environ.get("PSMUX_ALLOW_NESTING") != "1":
+        return "sessions should be nested with care, unset PSMUX_SESSION to force"
+    without = REFUSED.get(command, "") + ("H" if command == "send-keys" and is_old else "")
+    wrong = [flag for flag in flags(arguments) if flag in without]
+    return f"command {command}: unknown flag -{wrong[0]}" if wrong else ""
+
+
+def flags(arguments: list[str]) -> str:
+    return "".join(word[1:] for word in arguments if re.fullmatch(r"-[A-Za-z]+", word))
+
+
+def acted(socket: Path, command: str, arguments: list[str], *, is_old: bool) -> subprocess.CompletedProcess[bytes]:
+    """Have tmux do it; in the old profile on the active window where the target does not resolve."""
+    if command == "new-session":
+        arguments = ["-e", "PSMUX_SESSION=1", *arguments]
     arguments = [word.replace("#{pane_dead_status}", "0") for word in arguments]
     stdin = sys.stdin.buffer.read() if command == "load-buffer" and arguments[-1:] == ["-"] else b""
     run = tmux(socket, [command, *arguments], stdin)
@@ -79,15 +98,15 @@ def main(version: str, words: list[str]) -> int:
         at = arguments.index("-t")
         run = tmux(socket, [command, *arguments[:at], *arguments[at + 2 :]], stdin)
         run.returncode, run.stderr = 0, b""
-    printed = run.stdout
-    if "P" in flags and run.returncode == 0:
-        if command == "new-window":
-            printed = b""
-        elif command == "split-window" and is_old:
-            printed = b"%4711\n"
-    sys.stdout.buffer.write(printed)
-    sys.stderr.buffer.write(run.stderr)
-    return run.returncode
+    return run
+
+
+def printed(command: str, arguments: list[str], run: subprocess.CompletedProcess[bytes], *, is_old: bool) -> bytes:
+    if "P" not in flags(arguments) or run.returncode:
+        return run.stdout
+    if command == "new-window":
+        return b""
+    return b"%4711\n" if command == "split-window" and is_old else run.stdout
 
 
 def globals_of(words: list[str], *, is_old: bool) -> tuple[str | None, list[str]]:

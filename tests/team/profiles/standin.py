@@ -1,8 +1,8 @@
 """A stand-in for any agent: hooked.py with the look of one of skins.py, started by that agent's own command line.
 
 `standin.py SKIN DIRECTORY [the agent's own arguments]`. It finds its hooks where the real agent does. It shows nothing
-until the file `ready` is there, and ends with the status that the file `exit` holds. `raw` holds every byte that it
-has read from its terminal.
+until the file `ready` is there, and ends with the status that the file `exit` holds. With the arguments of `codex queue`
+it queues a message for the one that runs. `raw` holds every byte that it has read from its terminal.
 """
 
 from __future__ import annotations
@@ -54,9 +54,18 @@ class StandIn(Hooked):
         if self.state == "starting":
             if (self.directory / "ready").exists():
                 self.state = "idle"
+        elif self.state == "idle" and (self.directory / "queue").exists():
+            self.take_queued()
         else:
             super().follow()
         return self.look() != self.shown_state
+
+    def take_queued(self) -> None:
+        """Take what the agent's own command has queued; the draft stays."""
+        draft, self.composer = self.composer, (self.directory / "queue").read_text()
+        (self.directory / "queue").unlink()
+        self.enter()
+        self.composer, self.shown_state = draft, ""
 
     def look(self) -> str:
         """The state that the screen shows."""
@@ -94,7 +103,8 @@ class StandIn(Hooked):
 
     def tell_end(self, last: str) -> None:
         """Run what codex calls at the end of a turn."""
-        facts = {"type": "agent-turn-complete", "input-messages": self.prompts, "last-assistant-message": last}
+        facts = {"type": "agent-turn-complete", "thread-id": "s-1", "input-messages": self.prompts}
+        facts["last-assistant-message"] = last
         self.prompts = []
         subprocess.run([*self.notify, json.dumps(facts)], timeout=HOOK_TIMEOUT_S, check=False)
 
@@ -161,6 +171,15 @@ def own_wiring(arguments: list[str]) -> tuple[list[str], Json]:
     return notify, {event: hooks for table in given for event, hooks in table.get("hooks", {}).items()}
 
 
+def queue(options: argparse.Namespace) -> None:
+    """Be `codex queue --thread ID --message TEXT`."""
+    _, _, thread, _, message = options.arguments
+    assert thread == "s-1"
+    draft = options.directory / "queue.new"
+    draft.write_text(message)
+    draft.rename(options.directory / "queue")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("skin")
@@ -171,7 +190,10 @@ def main() -> None:
     )  # fmt: skip
     options = parser.parse_args(sys.argv[1:3])
     options.arguments = sys.argv[3:]
-    StandIn(options).run()
+    if options.arguments[:1] == ["queue"]:
+        queue(options)
+    else:
+        StandIn(options).run()
 
 
 if __name__ == "__main__":

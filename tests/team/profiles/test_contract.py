@@ -112,17 +112,20 @@ def a_turn_and_its_dialog_are_left_alone(actor: Actor) -> None:
 
 
 def a_draft_stays_alone(actor: Actor) -> None:
-    """Over a person's words nothing is typed; they are submitted as they are, and then the message comes."""
+    """Over a person's words nothing is typed: the message comes beside them by the agent's own queue, or after them."""
     before = actor.raw
     actor.press("half a thought")
     actor.stage.wait_for(PEER, "half a thought")
     with actor.stage.shell() as shell:
         ticket = shell.ask_ticket(PEER, "Are you there?", timeout_s=60)["messageId"]
-        actor.wait_for_hold(shell, ticket, "draft")
+        if actor.profile.queue:
+            actor.wait_for_body("tester", "Are you there?")
+        else:
+            actor.wait_for_hold(shell, ticket, "draft")
         assert actor.raw == before + b"half a thought"
         actor.press("\r")
+        wait_until(lambda: {"prompt": "half a thought"} in actor.stage.model(), what="the person's prompt")
         actor.wait_for_body("tester", "Are you there?")
-    assert {"prompt": "half a thought"} in actor.stage.model()
 
 
 def any_text_is_only_text(actor: Actor) -> None:

@@ -1,0 +1,158 @@
+"""The board under textual's own driver, with a feed made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.widgets import Input, Static
+
+from intercom_mux.watch.app import Board, Peers
+from tests.watch.views import HandFeed, message, session, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from textual.pilot import Pilot
+
+    Steps = Callable[[Pilot[None], Board, HandFeed], Awaitable[None]]
+
+
+def drive(steps: Steps, size: tuple[int, int] = (100, 30)) -> HandFeed:
+    """Run the board through `steps`, over a first look at two peers."""
+    feed = HandFeed()
+
+    async def main() -> None:
+        board = Board(feed, "crew")
+        async with board.run_test(size=size) as pilot:
+            feed.show(snapshot())
+            await until(pilot, lambda: board.query_one(Peers).row_count == 2)
+            await steps(pilot, board, feed)
+        board.wait(5)
+
+    asyncio.run(main())
+    return feed
+
+
+async def until(pilot: Pilot[None], is_so: Callable[[], object]) -> None:
+    """Let the board run until something is so."""
+    for _ in range(500):
+        if is_so():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("it did not come about")
+
+
+def shown(board: Board, name: str) -> str:
+    """Return the text of one of the board's parts."""
+    return str(board.query_one(f"#{name}", Static).render())
+
+
+async def type_line(pilot: Pilot[None], board: Board, key: str, text: str) -> None:
+    """Press a key and write what it asks for."""
+    await pilot.press(key)
+    await until(pilot, lambda: isinstance(board.focused, Input))
+    await pilot.press(*text, "enter")
+
+
+def test_nothing_is_done_before_a_person_says_so() -> None:
+    """Looking around, choosing, filtering and leaving a dialog send nothing."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await pilot.press("down", "tab", "tab", "d", "2", "3", "1")
+        await pilot.press("s", "h", "i", "escape", "x", "n", "a")
+        await pilot.pause()
+
+    assert drive(steps).done == []
+
+
+def test_send_ask_and_kill_mean_the_chosen_peer() -> None:
+    """The keys ask for the text, and kill asks first."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await type_line(pilot, board, "s", "hi")
+        await pilot.press("down")
+        await type_line(pilot, board, "k", "why")
+        await pilot.press("x")
+        await pilot.pause()
+        await pilot.press("y")
+        await pilot.press("r")
+        await until(pilot, lambda: len(feed.done) == 4)
+
+    done = [("send", "worker-1", "hi"), ("ask", "worker-2", "why"), ("kill", "worker-2"), ("restart", "worker-2")]
+    assert sorted(drive(steps).done) == sorted(done)
+
+
+def test_one_of_several_asks_is_answered() -> None:
+    """The list of what waits is opened, and the reply names the ask that was picked."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.show(replace(snapshot(), to_me=[{"id": key, "with": "worker-1", "text": f"{key}?"} for key in "ab"]))
+        await until(pilot, lambda: "2 to answer" in shown(board, "head"))
+        await pilot.press("a")
+        await pilot.pause()
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(board.focused, Input))
+        await pilot.press("y", "e", "s", "enter")
+        await until(pilot, lambda: feed.done)
+
+    assert drive(steps).done == [("reply", "b", "yes")]
+
+
+def test_a_lost_broker_is_shown_until_it_is_back() -> None:
+    """What stands there stays, under a line that says that it is old."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.lose("the broker does not answer")
+        await until(pilot, lambda: "DISCONNECTED: the broker does not answer" in shown(board, "head"))
+        assert board.query_one(Peers).row_count == 2
+        feed.show(snapshot())
+        await until(pilot, lambda: shown(board, "head") == "crew · 2 peers")
+
+    drive(steps)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+def test_small_terminals_stay_usable(size: tuple[int, int]) -> None:
+    """Peers, at least five lines of messages, and the keys are on the screen; texts of peers are no markup."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.show(snapshot(40, messages=[message(str(n), "worker-1", "worker-2", f"[red]{n}") for n in range(50)]))
+        await until(pilot, lambda: "[red]49" in shown(board, "messages-text"))
+        assert board.query_one(Peers).row_count == 40
+        assert board.query_one(Peers).size.height >= 6
+        assert board.query_one("#messages-text").parent.size.height >= 5  # type: ignore[union-attr] # it has one
+        await pilot.press("2")
+        await until(pilot, lambda: "screen of worker-1 [bold]" in shown(board, "screen-text"))
+
+    drive(steps, size)
+
+
+def test_a_change_of_one_status_keeps_table_and_cursor() -> None:
+    """The cell is written in place; a new peer does not move the cursor from the chosen one."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await pilot.press("down")
+        feed.show(replace(snapshot(), sessions=[session("worker-1", "thinking"), session("worker-2")]))
+        await until(pilot, lambda: str(board.query_one(Peers).get_row_at(0)[1]) == "thinking")
+        assert board.chosen == "worker-2"
+        feed.show(snapshot(3))
+        await until(pilot, lambda: board.query_one(Peers).row_count == 3)
+        assert board.chosen == "worker-2"
+
+    drive(steps)
+
+
+def test_filter_and_theme() -> None:
+    """`/` keeps what has the text in it, and `d` turns light."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await type_line(pilot, board, "slash", "ker-2")
+        await until(pilot, lambda: board.query_one(Peers).row_count == 1)
+        assert board.chosen == "worker-2"
+        await pilot.press("d")
+        assert board.theme == "textual-light"
+
+    drive(steps)
