@@ -37,7 +37,7 @@ def dry_run(plan: TeamPlan) -> str:
     """Return what `up` would start, command lines included."""
     arranged = Arrangement.of(plan.arrange)
     lines = [f"{plan.name}: {plural(len(plan.peers), 'peer', 'peers')} in {plan.project}, arranged {arranged}"]
-    lines.append(f"  tmux socket {plan.socket}")
+    lines.append(f"  {plan.mux} {'socket' if plan.mux == 'tmux' else 'at'} {plan.socket}")
     lines += _commands("before_up", plan.before_up)
     lines += _order(plan)
     for peer in plan.peers:

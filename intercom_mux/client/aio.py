@@ -221,7 +221,7 @@ class Endpoint:
 
 
 async def dial(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Json]:
-    """Connect to a broker, by its socket or endpoint file; return both ways and the keys that a registration needs there.
+    """Connect by socket or endpoint file; return both ways and the keys that a registration needs there.
 
     Raises:
         OSError: It cannot be reached.

@@ -11,14 +11,14 @@ from intercom_mux.errors import BrokerError
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 Json = dict[str, Any]
 
 
-async def task_changes(socket: Path, session_id: str, token: str, scope: str = "") -> AsyncIterator[list[Json]]:
-    """Yield all tasks that the session sees, then each that changes, as a list of one. Close it (`aclosing`) in the end.
+async def task_changes(socket: Path, session_id: str, token: str, scope: str = "") -> AsyncGenerator[list[Json], None]:
+    """Yield all tasks that the session sees, then each that changes, as a list of one; close it by `aclosing`.
 
     Raises:
         BrokerError: The session is not registered, or the token is not its own.

@@ -258,7 +258,7 @@ class Layout:
         peers: In file order, at least one.
         supervisor: Name of a peer, or None.
         agents: The layout's own agent profiles by name, as raw data that was checked (docs/agents.md).
-        notify: argv of what is run when a peer needs a person, with {peer}, {status} and {team}; empty for nothing.
+        notify: argv of what each notice runs, with {event}, {peer}, {status}, {task} and {team}; empty for nothing.
         before_up: Run one after the other; so are the other two.
         notices: What `validate` and `up` tell about the file though it is right.
     """

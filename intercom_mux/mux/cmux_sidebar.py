@@ -1,4 +1,4 @@
-"""Lines of cmux's first protocol about the sidebar, which the second has no methods for. Each is completed by a workspace."""
+"""What goes to cmux's sidebar: lines of its first protocol, each completed by a workspace. The second has none."""
 
 from __future__ import annotations
 

@@ -131,7 +131,15 @@ class PsmuxMultiplexer:
             run = None
             if beside is not None:
                 flag = "-h" if step.direction == "columns" else "-v"
-                split = ["split-window", "-d", flag, "-p", str(step.percent), "-t", self._pane(beside).target]
+                split = [
+                    "split-window",
+                    "-d",
+                    flag,
+                    "-p",
+                    str(step.percent),
+                    "-t",
+                    self._surface(beside, before)[1].target,
+                ]
                 run = self._run(*split, *where, psmux_record.launch_word())
                 pane = self._new_pane(before)
             if pane is None:
@@ -344,8 +352,8 @@ class PsmuxMultiplexer:
         kept = psmux_record.records(self._directory)
         return [(record, pane) for record in kept if (pane := shown.get((record.session, record.surface)))]
 
-    def _surface(self, surface: str) -> tuple[Record, _Pane]:
-        for record, pane in self._ours():
+    def _surface(self, surface: str, panes: Sequence[_Pane] | None = None) -> tuple[Record, _Pane]:
+        for record, pane in self._ours(panes):
             if record.surface == surface:
                 return record, pane
         raise MultiplexerError(f"no such surface: {surface!r}", code="E_SURFACE_GONE", surface=surface)

@@ -25,7 +25,7 @@ def namespace(team_id: str) -> str:
 def run_psmux(
     program: str, within: str, command: Sequence[str], *, stdin: str = "", limit_s: float = CALL_LIMIT_S
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command in the namespace `within`, as words of their own: psmux up to 3.3.8 passes over an attached `-Lname`.
+    """Run one command in the namespace `within`; up to 3.3.8 psmux passes over a `-Lname` that is one word.
 
     Raises:
         MultiplexerError: There is no psmux, or it did not end in `limit_s` (`E_OUTCOME_UNKNOWN`).
@@ -37,13 +37,13 @@ def run_psmux(
 
 
 def psmux_version(program: str = "psmux") -> tuple[int, ...]:
-    """Return the version in the second line of `psmux -V`; the first one calls itself tmux.
+    """Return the version in the second line of `psmux -V`; the first one calls itself tmux, under any name.
 
     Raises:
         MultiplexerError: `E_TMUX_MISSING`: there is none, or what is called so is another program.
     """
     out = _run([program, "-V"], "", CALL_LIMIT_S).stdout
-    found = re.search(r"^psmux (\d+(?:\.\d+)*)", out, re.MULTILINE)
+    found = re.match(r"tmux [^\n]*\npsmux (\d+(?:\.\d+)*)", out)
     if found is None:
         raise MultiplexerError(f"{program} is not psmux: it says {out!r}", code="E_TMUX_MISSING", hint=_HINT)
     return tuple(map(int, found[1].split(".")))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from intercom_mux.layout.model import Arrangement, Leaf, Split, Window, leaves
-from intercom_mux.mux.tmux_layout import only, placed, shares, sibling
+from intercom_mux.mux.tmux_layout import only, placed, room_for, shares, sibling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def steps(session: str, arrangement: Arrangement, peers: Sequence[str]) -> list[
         wanted = [peer for peer in leaves(window.node) if peer in peers]
         if wanted:
             tree = only(window.node, wanted)
-            found += [Step(_first(tree), window=window.name or session), *_splits(tree, WIDTH, HEIGHT)]
+            found += [Step(_first(tree), window=window.name or session), *_splits(tree, *_size(tree))]
     return found
 
 
@@ -79,6 +79,12 @@ def _line(direction: str, nodes: Sequence[Node]) -> Node:
     if len(nodes) == 1:
         return nodes[0]
     return Split("columns" if direction == "columns" else "rows", tuple(nodes), (None,) * len(nodes))
+
+
+def _size(node: Node) -> tuple[int, int]:
+    """Return cells enough for the shares of everybody, be they there or not."""
+    width, height = room_for(node)
+    return max(WIDTH, width), max(HEIGHT, height)
 
 
 def _splits(node: Node, width: int, height: int) -> Iterator[Step]:

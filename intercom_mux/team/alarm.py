@@ -26,8 +26,8 @@ _TOLD_STATES = ("blocked", "done", "failed")
 class Condition:
     """Something a person may want to know, as long as it stands.
 
-    `event` is `blocked`, `crashed`, `task-blocked`, `task-done`, `task-failed` or `supervisor`; `subject` tells those of
-    one event and peer apart: a task's id, an ask's.
+    `event` is `blocked`, `crashed`, `task-blocked`, `task-done`, `task-failed` or `supervisor`; `subject` tells those
+    of one event and peer apart: a task's id, an ask's.
     """
 
     event: str
@@ -55,7 +55,11 @@ class Notice:
         """What a person reads beside the peer's name."""
         if self.task:
             return f"task {self.task} is {self.status}"
-        calls = {"blocked": ": it waits for you", "crashed": ": it has crashed", "supervisor": ": it waits for an answer"}
+        calls = {
+            "blocked": ": it waits for you",
+            "crashed": ": it has crashed",
+            "supervisor": ": it waits for an answer",
+        }
         return f"{self.status}{calls[self.event]}"
 
 

@@ -116,9 +116,7 @@ def _stop_daemon(team: TeamState) -> None:
         processes.end([daemon], grace_s=1)
 
 
-def _end_processes(
-    team: TeamState, grace_s: float
-) -> tuple[int, tuple[Spared, ...], list[Proc], tuple[str, ...]]:
+def _end_processes(team: TeamState, grace_s: float) -> tuple[int, tuple[Spared, ...], list[Proc], tuple[str, ...]]:
     """End everything that belongs to the team; return how many, whom we spared, the survivors, and surfaces left."""
     marker = f"{paths.team_runtime_dir(team.id)}{os.sep}"
     mux = multiplexer_of(team)

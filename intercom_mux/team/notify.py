@@ -1,4 +1,4 @@
-"""Telling people what they may want to know at once: by bell, pane border, status line, desktop and the layout's command.
+"""Telling people what they want to know at once: by bell, pane border, status line, desktop, the layout's command.
 
 What and when is `team/alarm.py`'s to decide.
 """

@@ -88,7 +88,7 @@ class TeamState:
         daemon: The team daemon. None before it was started.
         peers: By name, in layout order.
         created_at: Unix seconds.
-        notify: Command that is run when a peer needs a person; empty for none.
+        notify: Command that is run at each notice (`team/alarm.py`); empty for none.
         before_down: Commands that `down` runs first.
     """
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_ID_CHARS = 24
+
 
 def mark(statuses: Mapping[str, str], tasks: Collection[Json]) -> str:
     """Return how many peers are blocked and how far the tasks are: `2 blocked · 3/5 done · T2 60%`, "" for nothing."""
@@ -23,7 +25,7 @@ def of_tasks(tasks: Collection[Json]) -> str:
     done = sum(task["state"] == "done" for task in tasks)
     at_work = [task for task in tasks if task["state"] == "started"]
     latest = max(at_work, key=lambda task: task["updated_at"], default=None)
-    return f"{done}/{len(tasks)} done" + (f" · {latest['id']} {latest['percent']}%" if latest else "")
+    return f"{done}/{len(tasks)} done" + (f" · {latest['id'][:_ID_CHARS]} {latest['percent']}%" if latest else "")
 
 
 def fraction(tasks: Collection[Json]) -> float | None:

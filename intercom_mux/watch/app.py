@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.screen import Screen
 
     from intercom_mux.watch.model import Snapshot
 
@@ -105,6 +106,13 @@ class Board(App[None]):
             super().__init__()
             self.why = why
 
+    class Captured(Message):
+        """A peer's screen."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, source: Source, team: str) -> None:
         super().__init__()
         self._source = source
@@ -127,7 +135,7 @@ class Board(App[None]):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        table = self.query_one(Peers)
+        table = self._base.query_one(Peers)
         for column in model.COLUMNS:
             table.add_column(column, key=column)
         table.focus()
@@ -181,12 +189,12 @@ class Board(App[None]):
         if self._told.get("head") == text:
             return
         self._told["head"] = text
-        head = self.query_one("#head", Static)
+        head = self._base.query_one("#head", Static)
         head.update(Content(text))
         head.set_class(is_lost, "lost")
 
     def _show_peers(self, rows: dict[str, tuple[model.Cell, ...]]) -> None:
-        table = self.query_one(Peers)
+        table = self._base.query_one(Peers)
         changed = model.changes(self._rows, rows)
         chosen, self._rows = self.chosen, rows
         if changed is not None:
@@ -202,7 +210,7 @@ class Board(App[None]):
             table.move_cursor(row=list(rows).index(chosen))
 
     def _write(self, name: str, text: Text, *, follows: bool = False) -> None:
-        widget = self.query_one(f"#{name}-text", Static)
+        widget = self._base.query_one(f"#{name}-text", Static)
         around = widget.parent
         at_end = isinstance(around, VerticalScroll) and around.scroll_offset.y >= around.max_scroll_y
         widget.update(text)
@@ -215,20 +223,29 @@ class Board(App[None]):
             self._write(name, Text(text))
 
     def _preview(self) -> None:
-        if self.chosen is not None and self.query_one(TabbedContent).active == "screen":
+        if self.chosen is not None and self._base.query_one(TabbedContent).active == "screen":
             self._capture(self.chosen)
 
     @work(thread=True, exclusive=True, group="screen")
     def _capture(self, peer: str) -> None:
-        """Show a peer's screen as it is, unless another was chosen meanwhile."""
+        """Take a picture of a peer's screen."""
         text = "\n".join(map(_visible, self._source.screen(peer).splitlines()))
-        self.call_from_thread(self._tell, "screen", f"— {peer} —\n{text}")
+        self._post(self.Captured(f"— {peer} —\n{text}"))
+
+    def on_board_captured(self, event: Captured) -> None:
+        """Show a screen."""
+        self._tell("screen", event.text)
+
+    @property
+    def _base(self) -> Screen[Any]:
+        """The board itself, whatever dialog stands before it."""
+        return self.screen_stack[0]
 
     @property
     def chosen(self) -> str | None:
         """The peer under the cursor."""
         names = list(self._rows)
-        row = self.query_one(Peers).cursor_row
+        row = self._base.query_one(Peers).cursor_row
         return names[row] if 0 <= row < len(names) else None
 
     def on_data_table_row_highlighted(self) -> None:
@@ -316,7 +333,7 @@ class Board(App[None]):
 
     def action_tab(self, name: str) -> None:
         """Show another part below."""
-        self.query_one(TabbedContent).active = name
+        self._base.query_one(TabbedContent).active = name
 
     def action_dark(self) -> None:
         """Turn from dark to light, and back."""

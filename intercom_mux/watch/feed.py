@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intercom_mux.client.identity import Identity
-    from intercom_mux.mux.base import Multiplexer
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
@@ -62,7 +61,10 @@ class Feed:
         # A named broker is there or not: the client then never starts one.
         self._onlooker = replace(identity, is_explicit=True)
         self._is_over = threading.Event()
-        self._mux: Multiplexer | None = None
+        self._mux = multiplexer_of(team)
+        # The first capture imports libtmux, which cannot be imported once textual has replaced stdout.
+        with suppress(IntercomError):
+            self._mux.capture("%0")
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -93,7 +95,6 @@ class Feed:
         if known is None or known.surface is None:
             return f"{peer} has no pane here"
         try:
-            self._mux = self._mux or multiplexer_of(self.team)
             return self._mux.capture(known.surface)
         except IntercomError as error:
             return error.message

@@ -197,13 +197,22 @@ CASES = [
     Case("opencode", "startup", "unknown", "absent", "", "host"),
     Case("aider", "idle", "idle", "absent", "Aider v0.86.2\nRepo-map: using 1024 tokens\n>\n", "host", "python3"),
     Case("aider", "idle-mode", "idle", "absent", "Aider v0.86.2\narchitect>\n", "host", "python3"),
+    Case("aider", "idle-multi", "idle", "absent", f"Aider v0.86.2\n{RULE}\nask multi>\n", "host", "python3"),
+    Case("aider", "idle-files", "idle", "absent", f"{RULE}\na.py b.py\n>\n", "host", "python3"),
+    Case("aider", "idle-again", "idle", "absent", f"{RULE}\n>\n{RULE}\n>\n", "host", "python3"),
+    Case("aider", "draft", "thinking", "absent", f"{RULE}\n> half\n", "host", "python3"),
+    Case("aider", "draft-ending-empty", "thinking", "absent", f"{RULE}\n> half\n>\n", "host", "python3"),
     Case("aider", "busy", "thinking", "absent", "> fix it\n\nThe retry\n", "host", "python3"),
-    Case(
-        "aider",
-        "confirm",
-        "blocked:confirmation",
-        "absent",
-        "> fix it\nAdd a.py to the chat? (Y)es/(N)o/(D)on't ask again [Yes]:\n",
+    Case("aider", "answered", "thinking", "absent", "Run? (Y)es/(N)o [Yes]: y\nRunning make\n", "host", "python3"),
+    *(
+        Case("aider", what, "blocked:permission", "absent", f"> fix it\n{question}\n", "host", "python3")
+        for what, question in {
+            "confirm": "Add a.py to the chat? (Y)es/(N)o/(D)on't ask again [Yes]:",
+            "confirm-group": "Run shell commands? (Y)es/(N)o/(S)kip all/(D)on't ask again [Yes]:",
+            "confirm-wrapped": "Run shell command? (Y)es/(N)o/(D)on't ask ag\nain [Yes]:",
+            "confirm-half-answered": "Run shell command? (Y)es/(N)o/(D)on't ask again [Yes]: n",
+            "confirm-again": "(Y)es/(N)o [Yes]: x\nPlease answer with one of: yes, no\nRun? (Y)es/(N)o [Yes]:",
+        }.items()
     ),
     Case("aider", "startup", "unknown", "absent", "", "host", "python3"),
     Case("pi", "idle", "idle", "empty", f"pi v0.87.1\n\n{RULE}\n\n{RULE}\n{PI_FOOTER}", "π - src"),

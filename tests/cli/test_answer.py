@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,9 +31,14 @@ def asked(crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch) -> dict[str, P
         message = {"id": str(number) * 32, "timestamp": 1, "expectsReply": True, "content": {"text": text}}
         crew[f"worker-{number}"].answer = None
         crew[f"worker-{number}"].write({"type": "send", "to": "planner", "message": message})
-        wait_until(lambda count=number: len(boss.texts()) == count, what="the ask")
+        wait_until(partial(_has, boss, number), what="the ask")
     boss.enter_pane(monkeypatch)
     return crew
+
+
+def _has(peer: Peer, count: int) -> bool:
+    """Whether so many messages have come to a peer."""
+    return len(peer.texts()) == count
 
 
 def _at_terminal(steps: list[tuple[str, str]]) -> int:

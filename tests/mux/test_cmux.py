@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,7 @@ from intercom_mux.layout.model import Arrangement, Leaf, Split, Window
 from intercom_mux.mux import cmux_errors
 from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.mux.cmux import CmuxMultiplexer
+from intercom_mux.mux.cmux_client import CmuxClient
 from intercom_mux.mux.cmux_errors import explain
 from intercom_mux.mux.cmux_place import Step, steps
 from intercom_mux.mux.cmux_recognise import is_inside, recognise
@@ -229,6 +230,26 @@ def test_what_goes_to_the_sidebar_and_to_people(new_cmux: Callable[..., Standin]
     assert seen["sidebar"][standin.workspace]["status"] == {"intercom": "1 'blocked'"}
     mux.shutdown()
     assert standin.look()["sidebar"][standin.workspace]["status"] == {}
+
+
+def test_progress_of_tasks_goes_to_the_sidebar(new_cmux: Callable[..., Standin], home: Path) -> None:
+    """One progress bar for the workspace, taken away at the end if it is ours, and log lines, which stay."""
+    standin = new_cmux("0.64.22")
+
+    def sidebar() -> dict[str, Any]:
+        side: dict[str, Any] = standin.look()["sidebar"][standin.workspace]
+        return side
+
+    mux, _ = opened(standin, home)
+    CmuxClient(standin.socket).line(f"set_progress 0.5 --label=theirs --tab={standin.workspace}")
+    mux.progress(None, "")
+    assert sidebar()["progress"] == "0.5 theirs"
+    mux.progress(2 / 3, '2/3 "done"')
+    mux.note("success", "T1 done · worker\n--level=error")
+    assert sidebar()["progress"] == "0.67 2/3 'done'"
+    assert sidebar()["log"] == ["[success] T1 done · worker --level=error"]
+    mux.shutdown()
+    assert sidebar()["progress"] == ""
 
 
 @pytest.mark.parametrize("version", ["0.62.2", "0.64.22"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 def sh(name: str, home: Path, script: str) -> SurfaceSpec:
     return SurfaceSpec(name, ("sh", "-c", script), home)
+
+
+def printed(out: Path, text: str) -> bool:
+    return text in out.read_text()
 
 
 def ask(namespace: str, *command: str) -> list[str]:
@@ -130,7 +135,8 @@ def test_a_paste_is_bracketed_when_asked_for(new_psmux: Callable[[str], Path], h
     wait_until(lambda: "ready" in mux.capture(opened["a"]), what="the program")
     for text in ("short", "x" * 20_000):
         mux.paste(opened["a"], text)
-        wait_until(lambda text=text: f"\x1b[200~{text}\x1b[201~" in out.read_text(), what="the paste")
+        marked = f"\x1b[200~{text}\x1b[201~"
+        wait_until(partial(printed, out, marked), what="the paste")
 
 
 def test_a_closed_surface_is_never_mistaken_for_the_active_one(new_psmux: Callable[[str], Path], home: Path) -> None:
@@ -184,7 +190,7 @@ def test_the_launch_word_needs_no_quoting() -> None:
     assert launch_word("win32") == ".\\launch.cmd"
     argv = [r"C:\Program Files\py%x.exe", "-I"]
     assert launch_file(argv, "t/a", "win32").splitlines()[1:] == [
-        '@set "INTERCOM_MUX_SESSION=t/a"',
+        '@set "INTERCOM_MUX_IDENTITY=t/a"',
         '@"C:\\Program Files\\py%%x.exe" "-I"',
     ]
     assert launch_file(["a b"], None, "linux") == "#!/bin/sh\nexec 'a b'\n"

@@ -23,7 +23,7 @@ class Agent:
     Attributes:
         configure: Writes its configuration below HOME for a model at a URL and a project; returns the environment
             that the layout gives it.
-        dialog: Makes the tool call for a command that it asks about; None when it never asks.
+        dialog: Makes the tool call, or the suggestion, of a command that it asks about; None when it never asks.
         approve: tmux keys that answer the dialog with its first choice, yes.
         is_typed_into: False when its profile leaves messages in the mailbox.
         tells_tools: Whether its profile can tell a running tool from thinking.
@@ -150,6 +150,8 @@ def _pi(home: Path, project: Path, url: str) -> dict[str, str]:
 def _aider(home: Path, project: Path, url: str) -> dict[str, str]:
     return {
         "AIDER_MODEL": "openai/scripted",
+        # In its format "whole" a suggested command is not offered to run.
+        "AIDER_EDIT_FORMAT": "diff",
         "OPENAI_API_BASE": f"{url}/v1",
         "OPENAI_API_KEY": "x",
         "AIDER_SHOW_MODEL_WARNINGS": "false",
@@ -180,5 +182,5 @@ AGENTS = (
     Agent("gemini", _gemini, tells_tools=True, answers_by_turn=True, distrusts_tmp=True),
     Agent("opencode", _opencode, draft_holds=False, answers_by_turn=True),
     Agent("pi", _pi, dialog=None),
-    Agent("aider", _aider, dialog=None, is_typed_into=False, offers_tools=False),
+    Agent("aider", _aider, is_typed_into=False, offers_tools=False),
 )

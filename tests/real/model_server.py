@@ -48,10 +48,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """Stream a number every 0.1 s until `until` is set, so that the agent is seen thinking; then call a tool or end."""
+    """Stream a number every 0.1 s until `until` is set, so that the agent is seen thinking; then call a tool or end.
+
+    With `text` it streams that instead, and stalls.
+    """
 
     until: threading.Event = field(default_factory=threading.Event)
     then: Shell | Call | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +186,12 @@ class ModelServer:
         match step:
             case Say(text):
                 yield text
-            case Talk(until, then):
+            case Talk(until, then, text):
                 # Never the same word twice: gemini stops a model that repeats itself.
                 numbers = itertools.count(1)
-                yield "Counting:"
+                yield text or "Counting:"
                 while not until.wait(0.1) and not self._closing.is_set():
-                    yield f" {next(numbers)}"
+                    yield "" if text else f" {next(numbers)}"
                 if then is not None:
                     yield from self._parts(then, request)
             case Shell(command, is_escalated):
@@ -197,8 +201,10 @@ class ModelServer:
                 yield ToolUse(name, arguments)
 
 
-def _shell(command: str, tools: tuple[str, ...], *, is_escalated: bool) -> ToolUse:
-    """Return the call of the shell tool that is offered, in the shape that its agent wants."""
+def _shell(command: str, tools: tuple[str, ...], *, is_escalated: bool) -> Part:
+    """Return the call of the shell tool that is offered, in the shape that its agent wants; as text where none is."""
+    if not tools:
+        return f"\n\n```bash\n{command}\n```\n"
     described = {"command": command, "description": "Run a command"}
     shapes: dict[str, Json] = {
         "Bash": described,

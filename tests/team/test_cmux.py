@@ -81,6 +81,14 @@ def test_a_team_lives_and_ends_beside_its_user(cmux: Standin, home: Path) -> Non
     status, out = inside.run("list")
     assert status == 0
     assert all(name in out for name in PEERS)
+    status, out = inside.run("progress", "T1", "--percent", "60", "--note", "half", "--owner", "worker")
+    assert status == 0, out
+    daemon = cmux.surfaces()[2]["id"]
+    wait_until(lambda: "T1 started 60%" in cmux.screen(daemon), what="the task on the daemon's screen")
+    assert all(f"{name} " in cmux.screen(daemon) for name in PEERS)
+    sidebar = cmux.look()["sidebar"][cmux.workspace]
+    assert sidebar["progress"] == "0.60 0/1 done · T1 60%"
+    assert sidebar["log"] == ["[progress] T1 started 60% · worker · half"]
     status, out = inside.run("down")
     assert status == 0, out
     assert {row["id"] for row in cmux.surfaces()} == {cmux.user, theirs}

@@ -114,6 +114,22 @@ def test_a_lost_broker_is_shown_until_it_is_back() -> None:
     drive(steps)
 
 
+def test_the_board_goes_on_behind_a_dialog() -> None:
+    """A look and a lost broker while a line is written change what stands behind it, and the line stays."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await pilot.press("2", "s", "h")
+        feed.show(snapshot(3))
+        feed.lose("it is away")
+        head = board.screen_stack[0].query_one("#head", Static)
+        await until(pilot, lambda: "it is away" in str(head.render()))
+        await pilot.press("i", "enter")
+        await until(pilot, lambda: feed.done)
+        assert board.query_one(Peers).row_count == 3
+
+    assert drive(steps).done == [("send", "worker-1", "hi")]
+
+
 @pytest.mark.parametrize("size", [(80, 24), (60, 20)])
 def test_small_terminals_stay_usable(size: tuple[int, int]) -> None:
     """Peers, at least five lines of messages, and the keys are on the screen; texts of peers are no markup."""

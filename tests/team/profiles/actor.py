@@ -105,7 +105,8 @@ class Actor:
             self.stage.tmux("send-keys", "-t", self.stage.surface(PEER), "Enter")
 
     def exit(self, code: int) -> None:
-        (self.directory / "exit").write_text(str(code))
+        (self.directory / "exit.new").write_text(str(code))
+        (self.directory / "exit.new").rename(self.directory / "exit")
 
     # -- what is known of it ---------------------------------------------------------------------------------------
 
@@ -136,7 +137,10 @@ class Actor:
         assert self.bodies().count((sender, body)) == 1
 
     def wait_for_status(self, status: str) -> None:
-        wait_until(lambda: _is(self.status, status), timeout_s=LONG_S, what=f"status {status}")
+        try:
+            wait_until(lambda: _is(self.status, status), timeout_s=LONG_S)
+        except AssertionError:
+            raise AssertionError(f"{self.status}, not {status}; {self.stage.screen(PEER)}") from None
 
     @property
     def status(self) -> str:

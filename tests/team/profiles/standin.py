@@ -1,8 +1,8 @@
 """A stand-in for any agent: hooked.py with the look of one of skins.py, started by that agent's own command line.
 
 `standin.py SKIN DIRECTORY [the agent's own arguments]`. It finds its hooks where the real agent does. It shows nothing
-until the file `ready` is there, and ends with the status that the file `exit` holds. With the arguments of `codex queue`
-it queues a message for the one that runs. `raw` holds every byte that it has read from its terminal.
+until the file `ready` is there, and ends with the status that the file `exit` holds. With the arguments of `codex
+queue` it queues a message for the one that runs. `raw` holds every byte that it has read from its terminal.
 """
 
 from __future__ import annotations
