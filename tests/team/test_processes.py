@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from intercom_mux.team.proc import Proc
 
-TEAM = "/tmp/imux-0-00000000/t/demo-11111111/"
-OTHER_TEAM = "/tmp/imux-0-00000000/t/other-22222222/"
+# Of this worker alone: another one must not find what its tests start.
+TEAM = f"/tmp/imux-{os.getpid()}-00000000/t/demo-11111111/"
+OTHER_TEAM = f"/tmp/imux-{os.getpid()}-00000000/t/other-22222222/"
 DETACHED_SERVICE = ("sh", "-c", "sleep 60; :", "-m", "intercom_mux", "broker", "run")
 
 
