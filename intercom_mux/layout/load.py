@@ -13,6 +13,7 @@ from intercom_mux.errors import LayoutError
 from intercom_mux.layout import document
 from intercom_mux.layout.agents import read_agents
 from intercom_mux.layout.arrange import read_arrangement
+from intercom_mux.layout.board import read_board
 from intercom_mux.layout.expand import names_in
 from intercom_mux.layout.files import NotTextError, UnreadableError, read_text
 from intercom_mux.layout.lifecycle import read_commands, shell
@@ -40,7 +41,7 @@ MAX_FILE_BYTES = 256 * 1024
 
 KEYS = (
     *("version", "extends", "include", "name", "description", "vars", "mux", "arrange", "focus", "supervisor"),
-    *("scope", "agents", "notify", "before_up", "after_up", "before_down", "defaults", "roles", "peers"),
+    *("scope", "agents", "board", "notify", "before_up", "after_up", "before_down", "defaults", "roles", "peers"),
 )
 
 
@@ -148,6 +149,7 @@ class _Loader:
         known = [name for name in (AUTO, *agents, *load_profiles()) if name != COMMAND]
         reader = PeerReader(self._found, self._environ, known)
         peers, doubtful = reader.read(root)
+        peers += read_board(root, peers, self._found.project)
         arrange, notices = read_arrangement(root, peers)
         return Layout(
             name=self._team_name(root),

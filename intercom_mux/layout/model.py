@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 ARRANGEMENTS = ("main-left", "main-top", "tiled", "columns", "rows", "windows", "sessions")
 """Accepted values of `arrange`: the first five are panes of one window."""
 
+BOARD = "board"
+"""Name and role of the peer that `board: true` stands for."""
+
 MULTIPLEXERS = ("auto", "tmux", "cmux", "psmux")
 """Accepted values of `mux`."""
 
@@ -227,6 +230,7 @@ class PeerSpec:
         mark: Where the peer is written, for messages.
         entry: The name in the file, before `count`.
         depends_on: Peers by their final names.
+        is_board: True for the peer that `board: true` stands for.
     """
 
     name: str
@@ -245,6 +249,7 @@ class PeerSpec:
     depends_on: tuple[Dependency, ...] = ()
     restart: Restart = Restart()
     resources: Resources = Resources()
+    is_board: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def _top_level() -> dict[str, Json]:
         "arrange": {"anyOf": [_choice(ARRANGEMENTS), _tree()]},
         "focus": _LINE,
         "supervisor": _LINE,
+        "board": _FLAG,
         "scope": _choice(SCOPES),
         "agents": _nullable({"type": "object", "additionalProperties": {"type": "object"}, **named}),
         "notify": _WORDS,

@@ -6,6 +6,7 @@ Everything that can be checked is checked here, before anything starts.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from intercom_mux.agents.find import AUTO, COMMAND, auto_order, load_profiles, r
 from intercom_mux.agents.launch import Facts, launch, reply_channel
 from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.errors import LayoutError
-from intercom_mux.layout.model import Dependency, Mark, Restart
+from intercom_mux.layout.model import BOARD, Dependency, Mark, Restart
 from intercom_mux.layout.problems import Problems
 from intercom_mux.team import message_rules, native_place, worktrees
 from intercom_mux.team.command_plan import CommandPlan
@@ -200,7 +201,7 @@ class _Planner:
 
     def peer(self, spec: PeerSpec) -> PeerPlan | None:
         """Return what is to run for `spec`, None after noting why nothing can."""
-        key = f"peers.{spec.name}"
+        key = BOARD if spec.is_board else f"peers.{spec.name}"
         decision = self._decisions.get(spec.name)
         if decision is not None and decision.verdict == "reuse":
             return self._reused(spec, decision)
@@ -211,6 +212,8 @@ class _Planner:
             return None
         if not spec.cwd.is_dir():
             self.problems.add(spec.mark, key, f"directory {spec.cwd} does not exist")
+        if spec.is_board and importlib.util.find_spec("textual") is None:
+            self.problems.add(spec.mark, key, "textual is not installed: pip install 'intercom-mux[watch]'")
         resolved = self._resolve(spec, key)
         if resolved is None:
             return None
@@ -305,7 +308,7 @@ class _Planner:
 
     def _facts(self, spec: PeerSpec, resolved: Resolved) -> Facts:
         supervisor = self._layout.supervisor if self._layout.supervisor != spec.name else None
-        others = [(name, role) for name, role in self._roles.items() if name != spec.name]
+        others = [(name, role) for name, role in self._roles.items() if name != spec.name and role != BOARD]
         channel = reply_channel(resolved.profile)
         return Facts(
             name=spec.name,

@@ -95,6 +95,7 @@ LAYOUT = st.fixed_dictionaries(
     {"version": st.just(1), "peers": st.dictionaries(st.sampled_from(["a", "b"]), PEER, max_size=2)},
     optional={
         "arrange": SPLIT,
+        "board": st.sampled_from([True, False, "perhaps", 3, None]),
         "scope": st.sampled_from([*SCOPES, "mine"]),
         "before_up": st.lists(COMMAND | st.just("make"), max_size=2) | COMMAND | st.just({"cwd": "."}),
         "defaults": st.fixed_dictionaries({}, optional=SETTINGS),
