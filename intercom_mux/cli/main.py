@@ -95,6 +95,9 @@ def _show(error: click.ClickException, arguments: list[str]) -> None:
 
         print_json({"error": {"code": "E_USAGE", "message": error.format_message()}})
         return
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        text.note(error.format_message())
+        return
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text.note(error.ctx.get_usage())
     text.note(text.problem(error.format_message(), _hint(error, arguments)))
