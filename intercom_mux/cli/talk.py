@@ -244,14 +244,17 @@ def reply(
 ) -> None:
     """Answer the ask you are at, or the only pending one; --to picks one of several.
 
-    TEXT is an argument, `-` for stdin, or --file. An ask that is over gets the text as an ordinary message.
+    TEXT is an argument, `-` for stdin, or --file. An ask that is over gets the text as an ordinary message. Requests of
+    pi's sub-agents are answered the same way; an interview's answers in JSON must fit its questions then.
     """
+    from intercom_mux.supervise import open_asks
+
     if len(words) > 1:
         raise click.UsageError(f"too many words: put the text in quotes ({' '.join(words)[:40]!r})")
     body = read_text(words[0] if words else None, source)
     attachments = read_attachments(files, snippets, contexts, body)
     with connected(team) as client:
-        answer = client.reply(body, to=to, attachments=attachments, message_id=message_id)
+        answer = open_asks.reply(client, body, to=to, attachments=attachments, message_id=message_id)
         if as_json:
             print_json(answer)
         else:

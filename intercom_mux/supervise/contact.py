@@ -63,9 +63,14 @@ def compose(heading: str, identity: Identity, body: str) -> str:
         TeamError: There is none.
     """
     child = supervisor_of(identity)
-    lines = [heading, f"Run: {child.run}", f"Agent: {child.agent}", f"Child index: {child.index}"]
-    if identity.name:
-        lines.append(f"Child intercom target: {identity.name}")
+    return headed(heading, child.run, child.agent, child.index, identity.name, body)
+
+
+def headed(heading: str, run: str, agent: str, index: int, name: str | None, body: str) -> str:
+    """Return `body` under what a supervisor is told of the child that writes it."""
+    lines = [heading, f"Run: {run}", f"Agent: {agent}", f"Child index: {index}"]
+    if name:
+        lines.append(f"Child intercom target: {name}")
     return "\n".join([*lines, "", body])
 
 
