@@ -52,10 +52,9 @@ def answer(team: str | None, as_json: bool) -> None:
 def _pending(team: str | None) -> list[Pending]:
     """Return the open asks to the caller with their whole texts, oldest first."""
     from intercom_mux.supervise import open_asks
-    from intercom_mux.supervise.answer import read
 
     with connected(team, notes_waiting=False) as client:
-        return [read(*one) for one in open_asks.texts(client)]
+        return open_asks.to_answer(client)
 
 
 def _print(found: list[Pending], *, as_json: bool) -> None:

@@ -1,8 +1,8 @@
 """The file channel by which pi's sub-agents reach their supervisor: what waits in it, and answering it.
 
 It is looked at when somebody asks what is pending, never polled. Directories and files count only if they are this
-user's, are no symbolic links and cannot be written by others. Source: docs/protocol.md, "The file channel of pi's
-sub-agents".
+user's, are no symbolic links and cannot be written by others. Source of the rules:
+docs/protocol.md, "The file channel of pi's sub-agents".
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ A pane sees the requests of the children that its own agent has started, or that
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from intercom_mux.client import pending_asks
 from intercom_mux.client.link import now_ms
-from intercom_mux.client.pending_asks import to_answer
 from intercom_mux.paths import IDENTITY_VARIABLE
 from intercom_mux.supervise import child_request, file_channel
+from intercom_mux.supervise.answer import Pending, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,16 +35,18 @@ def pending(client: Client) -> Json:
     return value
 
 
-def texts(client: Client) -> list[tuple[str, str, str]]:
-    """Return id, sender and whole text of everything that waits for our reply, oldest first."""
+def to_answer(client: Client) -> list[Pending]:
+    """Return everything that waits for our reply with its whole text, oldest first."""
     children = {row["id"]: one for row, one in _children(client.identity)}
-    found: list[tuple[str, str, str]] = []
+    found: list[Pending] = []
     for row in pending(client)["to_me"]:
         child = children.get(row["id"])
         if "for" not in row:
-            found.append((row["id"], row["with"], client.inbox(row["id"], peek=True)[0]["text"]))
+            found.append(read(row["id"], row["with"], client.inbox(row["id"], peek=True)[0]["text"]))
         elif child is not None:
-            found.append((row["id"], row["with"], child.request.text))
+            asked = child.request
+            kind: Literal["interview", "decision"] = "interview" if asked.interview else "decision"
+            found.append(Pending(asked.id, asked.sender, kind, asked.body, asked.interview))
     return found
 
 
@@ -76,7 +79,7 @@ def _pick(client: Client, children: list[tuple[Json, Waiting]], to: str) -> tupl
         return None
     if to and not any(row["id"].startswith(to) or row["with"].casefold() == to.casefold() for row in rows):
         return None
-    found = to_answer([*asks, *rows], to)
+    found = pending_asks.to_answer([*asks, *rows], to)
     return next((child for child in children if child[0] is found), None)
 
 
