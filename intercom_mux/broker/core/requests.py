@@ -275,15 +275,20 @@ def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json
     reason = text(frame, "reason")[:_REASON_CHARS] or "the session has ended"
     scope, team = text(frame, "scope") or me.key.scope, text(frame, "team")
     retired: list[str] = []
+    gone: list[tuple[str, str]] = []
     is_over = False
     for item in listed:
         session = state.sessions.get(SessionKey(scope, item["id"]))
         if session is not None and session.token is not None and session.token == item.get("token"):
             is_over |= session.team is not None and session.team.id == team
+            if session.team is not None and session.name:
+                gone.append((session.team.id, session.name))
             sessions.retire(state, session, now, reason, spare=connection)
             retired.append(session.key.id)
     if is_over:
         tasks.forget_team(state, team)
+    for owners_team, owner in gone:
+        tasks.orphan(state, scope, owners_team, owner, reason, now)
     return {"retired": retired}
 
 
