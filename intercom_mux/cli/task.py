@@ -55,7 +55,8 @@ def assign(task_id: str, peer: str, note: str, team: str | None, as_json: bool) 
 
     with connected(team) as client:
         row = tasks.show(client, task_id)
-        _print(_give(client, peer, row["title"] or row["id"], row["id"], note), as_json=as_json)
+        words = note or (row["note"] if row["state"] == "assigned" else "")
+        _print(_give(client, peer, row["title"] or row["id"], row["id"], words), as_json=as_json)
 
 
 def _give(client: Client, peer: str, title: str, task_id: str, note: str) -> Json:

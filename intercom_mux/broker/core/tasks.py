@@ -111,6 +111,7 @@ def take_marked(state: BrokerState, sender: Session, target: Session, accepted: 
                 return
             task = _new(state, key, sender, now)
         elif task.owner != owner or task.state in _ENDS:
+            task.note = task.note if task.owner or task.state == "assigned" else ""
             task.state, task.percent = "assigned", 0
         former = task.owner
         task.assigner, task.assigner_id = _name_of(sender), sender.key.id

@@ -247,4 +247,5 @@ def test_the_tasks_of_a_peer_that_is_gone_are_blocked(bench: Bench) -> None:
     planner = bench.peer("planner")
     bench.peer("worker-1")
     planner.send("worker-1", "[task:A] Lexer")
-    assert planner.op("task_show", task="A")["state"] == "assigned"
+    again = planner.op("task_show", task="A")
+    assert (again["state"], again["owner"], again["note"]) == ("assigned", "worker-1", "")
