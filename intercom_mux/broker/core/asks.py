@@ -74,6 +74,8 @@ def _cycle(
     state: BrokerState, asker: SessionKey, asked: SessionKey, answered: tuple[SessionKey, str] | None
 ) -> list[SessionKey]:
     """Return the sessions of the waiting cycle that asker → asked would close, the asker first; empty if none."""
+    if asker == asked:
+        return [asker]
     paths = [[asker, asked]]
     seen = {asked}
     while paths:

@@ -472,3 +472,14 @@ def test_blocking_asks_without_a_group_are_not_one(bench: Bench) -> None:
     one, two = bench.handle("planner"), bench.handle("planner")
     assert one.ask("worker-1", blocking=True)["type"] == "delivered"
     assert two.ask("worker-2", blocking=True)["code"] == "E_ALREADY_WAITING"
+
+
+def test_nobody_waits_for_itself(bench: Bench) -> None:
+    """A v1 session may send to itself, as with the stock broker, but not ask: that is the smallest circle."""
+    pi = bench.pi("pi")
+    assert pi.send("pi")["type"] == "delivered"
+    refused = pi.ask("pi")
+    assert (refused["code"], refused["reason"]) == (
+        "E_MUTUAL_ASK",
+        "Ask refused: it would close a waiting cycle: pi → pi",
+    )
