@@ -41,6 +41,7 @@ class Facts:
     model: str | None = None
     briefing: str = ""
     team: str = ""
+    team_id: str = ""
     index: str = ""
     session: str = ""
     scope: str = ""

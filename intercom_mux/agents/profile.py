@@ -40,7 +40,8 @@ LATE = ("port", "secret")
 OPTIONAL = ("prompt", "model", "supervisor", "supervisor_session", "scope")
 """Placeholders whose value may be absent; what needs one is then left out."""
 PLACEHOLDERS = (
-    *("python", "cli", "binary", "name", "role", "briefing", "cwd", "team", "index", "session", "identity", "dir"),
+    *("python", "cli", "binary", "name", "role", "briefing", "cwd", "index", "session", "identity", "dir"),
+    *("team", "team_id"),
     *OPTIONAL,
     *LATE,
 )

@@ -51,11 +51,10 @@ def answer(team: str | None, as_json: bool) -> None:
 
 def _pending(team: str | None) -> list[Pending]:
     """Return the open asks to the caller with their whole texts, oldest first."""
-    from intercom_mux.supervise.answer import read
+    from intercom_mux.supervise import open_asks
 
     with connected(team, notes_waiting=False) as client:
-        rows = client.pending()
-        return [read(row["id"], row["from"], client.inbox(row["id"], peek=True)[0]["text"]) for row in rows]
+        return open_asks.to_answer(client)
 
 
 def _print(found: list[Pending], *, as_json: bool) -> None:
@@ -68,6 +67,7 @@ def _print(found: list[Pending], *, as_json: bool) -> None:
 
 def _walk(team: str | None, found: list[Pending]) -> Iterator[Pending]:
     """Put one after the other to the person and send the answers; yield what stays open."""
+    from intercom_mux.supervise import open_asks
     from intercom_mux.supervise.answer import reply
 
     left = list(found)
@@ -83,7 +83,7 @@ def _walk(team: str | None, found: list[Pending]) -> Iterator[Pending]:
             yield one
             continue
         with connected(team, notes_waiting=False) as client:
-            text.emit(text.replied(client.reply(reply(one, answers), to=one.ask_id)))
+            text.emit(text.replied(open_asks.reply(client, reply(one, answers), to=one.ask_id)))
     if not found:
         text.emit("nothing waits for your answer")
 

@@ -85,10 +85,13 @@ def _short_path(path: str) -> str:
 def pending(team: str | None, as_json: bool) -> None:
     """Show the asks that wait for your reply, and your own that are open.
 
-    In JSON `to_me` and `from_me`: id, with, text, age_s, left_s, is_blocking, is_active, state.
+    In JSON `to_me` and `from_me`: id, with, text, age_s, left_s, is_blocking, is_active, state, note. What a sub-agent
+    of pi asks through its file channel is among them; `for` then says whom it means.
     """
+    from intercom_mux.supervise import open_asks
+
     with connected(team) as client:
-        value = client.request("pending")
+        value = open_asks.pending(client)
         if as_json:
             print_json(value)
         else:

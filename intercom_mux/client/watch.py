@@ -113,6 +113,7 @@ class Watcher(Client):
             PeerExited: It ended otherwise (`E_TASK_ENDED`).
         """
         deadline = time.monotonic() + timeout_s
+        task = tasks.show(self, task)["id"]
         while (row := tasks.show(self, task))["state"] != until:
             if row["state"] in ("done", "failed"):
                 reason = f"task {task} is {row['state']}{': ' if row['note'] else ''}{row['note']}"

@@ -316,6 +316,7 @@ class _Planner:
             model=spec.model,
             briefing=briefing(name=spec.name, role=spec.role, peers=others, supervisor=supervisor, channel=channel),
             team=self._layout.name,
+            team_id=self._team,
             index=str(list(self._roles).index(spec.name)),
             session=session_id(self._team, spec.name),
             scope=self._team if self._layout.isolated else "",

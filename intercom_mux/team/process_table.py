@@ -63,6 +63,17 @@ def _identity(process: psutil.Process) -> str | None:
         return None
 
 
+def environments_with(variable: str) -> Iterator[Mapping[str, str]]:
+    """Yield the environment of every process of this user that has `variable`, where it can be read."""
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ() if process.uids().real == os.getuid() else {}
+        except (psutil.Error, OSError):
+            continue
+        if variable in environment:
+            yield environment
+
+
 def closure(table: Mapping[int, Row], seeds: Collection[int]) -> set[int]:
     """Return `seeds` and all below them or in a session or group that one of the result leads."""
     found = set(seeds)

@@ -13,6 +13,7 @@ from intercom_mux.broker import history
 from intercom_mux.client.blocking import Client
 from intercom_mux.client.link import now_ms
 from intercom_mux.errors import BrokerError, IntercomError, TeamError
+from intercom_mux.supervise import open_asks
 from intercom_mux.team import state as team_states
 from intercom_mux.team import up
 from intercom_mux.team.multiplexer import attach_argv, multiplexer_of
@@ -133,7 +134,7 @@ class Feed:
             mail=standing["mail"],
             tasks=[row for row in client.tasks() if row["team"] == self.team.id],
             messages=told[-_MESSAGES:],
-            to_me=client.request("pending")["to_me"],
+            to_me=open_asks.pending(client)["to_me"],
         )
 
     # -- doing: only when a person said so ---------------------------------------------------------------------------
@@ -152,7 +153,7 @@ class Feed:
     def reply(self, ask_id: str, text: str) -> str:
         """Answer an ask that waits for us."""
         with self._speaking() as client:
-            return f"answered {client.reply(text, to=ask_id)['to']}"
+            return f"answered {open_asks.reply(client, text, to=ask_id)['to']}"
 
     def restart(self, peer: str) -> str:
         """Start a peer's program again; raises as `up.change`."""

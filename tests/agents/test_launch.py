@@ -23,7 +23,7 @@ NASTY = 'it\'s "q" \\ {model} ${HOME} ü\n/next'
 
 def started(name: str, **values: Any) -> Launch:
     facts: dict[str, Any] = {"name": "bob", "role": "worker", "cwd": "/src", "binary": "/usr/bin/x", "briefing": "You."}
-    facts |= {"team": "shop", "index": "2", "session": "12345678-bob"}
+    facts |= {"team": "shop", "team_id": "shop-1", "index": "2", "session": "12345678-bob"}
     facts |= {"identity": "/run/bob.identity", "dir": "/run/bob.d"}
     return launch(BUNDLED[name], Facts(**(facts | values)))
 
@@ -132,6 +132,9 @@ def test_pi_and_atomic_take_their_place_in_the_team() -> None:
     assert led.env["PI_SUBAGENT_ORCHESTRATOR_TARGET"] == led.env["ATOMIC_SUBAGENT_ORCHESTRATOR_TARGET"] == "planner"
     assert led.env["PI_INTERCOM_SCOPE_ID"] == "shop-1"
     assert led.env["PI_SUBAGENT_CHILD_INDEX"] == "2"
+    assert led.env["PI_SUBAGENT_RUN_ID"] == led.env["ATOMIC_SUBAGENT_RUN_ID"] == "shop-1"
+    assert {"PI_SUBAGENT_CHILD", "PI_SUBAGENT_SUPERVISOR_CHANNEL_DIR"} <= set(led.unset)
+    assert "ATOMIC_SUBAGENT_RUN_ID" in started("atomic").unset
     assert not set(led.unset) & set(led.env)
 
 

@@ -146,7 +146,7 @@ def accept(
         asks.check_ask(state, connection, sender, target, message, frame)
     delivery = _new_delivery(state, sender, receiver, message, frame.raw, print_, now)
     if earlier is not None:
-        endings.supersede(state, earlier, delivery.id, now)
+        endings.supersede(state, connection, earlier, delivery.id, now)
     hold(state, receiver, delivery)
     record(state, delivery)
     if message.get("expectsReply"):

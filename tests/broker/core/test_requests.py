@@ -383,3 +383,19 @@ def test_answers_are_cut_to_fit_a_frame(bench: Bench) -> None:
     assert 100 < len(worker.op("pending")["to_me"]) < 450
     assert 100 < len(worker.op("tasks")["tasks"]) < 450
     assert not worker.is_closed
+
+
+def test_a_whole_id_comes_before_longer_ones_that_begin_so(bench: Bench) -> None:
+    """Marking m1 as read leaves m10, which nobody has seen yet; the same of results."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    for message_id in ("m1", "m10"):
+        planner.send("worker-1", message_id, id=message_id)
+    assert worker.op("inbox", id="m1")["message"]["id"] == "m1"
+    assert [row["message"]["id"] for row in worker.op("inbox", peek=True)["messages"]] == ["m10"]
+    planner.ask("worker-1", id="q10")
+    planner.ask("worker-1", id="q1")
+    assert planner.op("result", id="q1")["id"] == "q1"
+    worker.reply("one", to="q1")
+    worker.reply("ten", to="q10")
+    assert planner.op("result", id="q1")["reply"]["message"]["content"]["text"] == "one"
+    assert planner.op("result", id="q10")["reply"]["message"]["content"]["text"] == "ten"
