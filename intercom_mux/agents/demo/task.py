@@ -39,6 +39,11 @@ class Task:
         return f"Task {self.id}: {self.title}" + (f"\n{self.details}" if self.details else "")
 
     @property
+    def subject(self) -> str:
+        """What it is about, without the lines of `needs` and `questions`."""
+        return f"{self.title} {_OPEN.sub('', _NEEDS.sub('', self.details)).strip()}".strip()
+
+    @property
     def needs(self) -> list[str]:
         """The files that must be there first: lines `Needs: PATH`."""
         return [mark["path"].strip() for mark in _NEEDS.finditer(self.details)]

@@ -104,12 +104,12 @@ class Worker(Agent):
             self._progress(work, "blocked", work.percent, note)
             return f"Blocked {task.id}: {task.title}\n\nNobody answered my question: {error}"
         self._progress(work, "started", 50, f"{adviser} answered" if adviser else "nobody to ask")
-        ranking, searched = self._search(f"{task.title} {task.details}", attachments)
+        ranking, searched = self._search(task.subject, attachments)
         here = f"It concerns {places(ranking)}." if ranking.hits else f"Nothing matches it in {searched}."
         parts = (f"Done {task.id}: {task.title}", decided, advice, f"{here} I only read; no file was changed.")
         result = "\n\n".join(part for part in parts if part)
         self._pane.show(result)
-        self._progress(work, "done", 100)
+        self._progress(work, "done", 100, f"see {places(ranking, 1)}" if ranking.hits else "nothing here matches it")
         return result
 
     def _named(self, task: Task) -> Task:
@@ -197,7 +197,7 @@ class Worker(Agent):
         Raises:
             IntercomError: There is somebody to ask, and nobody answered.
         """
-        question = f"Where and how is this done: {task.title}? {task.details}".strip()
+        question = f"Where and how is this done: {task.subject}?"
         problem: IntercomError | None = None
         for peer in _advisers(self._sessions(), sender):
             self._pane.show(f"· asking {peer}: {question}", "faint")

@@ -109,7 +109,7 @@ def test_a_worker_answers_about_its_work_and_about_its_files() -> None:
     agent.handle("[intercom] from a · ask 3\nWhere is the warehouse client?")
     first, second, third = (text for _, text in intercom.replied)
     assert first == "I have no task yet."
-    assert second == "T1: done, 100 %, Retry failed warehouse calls"
+    assert second == "T1: done, 100 %, Retry failed warehouse calls (see orders/warehouse.py:21-33)"
     assert "orders/warehouse.py:" in third
 
 
@@ -154,7 +154,7 @@ def test_a_missing_file_blocks_until_it_is_there(tmp_path: Path) -> None:
         ("blocked", "needs rates.csv, which is not here"),
         ("started", "has rates.csv"),
         ("started", "nobody to ask"),
-        ("done", None),
+        ("done", "nothing here matches it"),
     ]
     assert asked[0].startswith("T1 needs rates.csv, which is not in ")
 
