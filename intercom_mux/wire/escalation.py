@@ -19,4 +19,6 @@ def gist(text: str) -> str:
         return text
     head, gap, body = text.partition("\n\n")
     kind = KINDS.get(head.partition("\n")[0])
-    return f"{kind}: {body}" if kind and gap else text
+    if not kind or not gap:
+        return text
+    return body if body.casefold().startswith(f"{kind}: ") else f"{kind}: {body}"

@@ -22,6 +22,11 @@ def test_what_contact_writes_is_shown_by_what_it_is_about(heading: str, kind: st
     assert gist(contact.compose(heading, ME, "Which one?\n\nSoon.")) == f"{kind}: Which one?\n\nSoon."
 
 
+def test_an_interview_with_a_title_is_not_called_one_twice() -> None:
+    """Its body says so already."""
+    assert gist(contact.compose(contact.INTERVIEW, ME, "Interview: Storage\n\nQuestions:")).startswith("Interview: S")
+
+
 def test_the_headings_are_those_of_contact() -> None:
     """There are no others."""
     assert list(KINDS) == [contact.DECISION, contact.INTERVIEW, contact.PROGRESS]
