@@ -99,10 +99,11 @@ class Worker(Agent):
             decided = self._decided(work, sender)
             adviser, advice = self._consult(task, sender)
         except IntercomError as error:
-            self._failed("nobody answered", error)
-            note = work.note if work.state == "blocked" else f"nobody answered: {error}"
-            self._progress(work, "blocked", work.percent, note)
-            return f"Blocked {task.id}: {task.title}\n\nNobody answered my question: {error}"
+            is_blocked = work.state == "blocked"
+            self._failed("this cannot go on" if is_blocked else "nobody answered", error)
+            self._progress(work, "blocked", work.percent, work.note if is_blocked else f"nobody answered: {error}")
+            why = str(error) if is_blocked else f"Nobody answered my question: {error}"
+            return f"Blocked {task.id}: {task.title}\n\n{why}"
         self._progress(work, "started", 50, f"{adviser} answered" if adviser else "nobody to ask")
         ranking, searched = self._search(task.subject, attachments)
         here = f"It concerns {places(ranking)}." if ranking.hits else f"Nothing matches it in {searched}."
@@ -138,7 +139,8 @@ class Worker(Agent):
             sender,
         )
         still = [path for path in missing if not (self._root / path).exists()]
-        if still and not _GO_WITHOUT.search(said):
+        # What an answer quotes further down is no permission.
+        if still and not _GO_WITHOUT.search(said.partition("\n\n")[0]):
             raise IntercomError(f"{', '.join(still)} is still not here")
         self._progress(
             work, "started", work.percent, f"goes on without {', '.join(still)}" if still else f"has {named}"
