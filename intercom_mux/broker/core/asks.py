@@ -10,6 +10,7 @@ from intercom_mux.broker.core import endings, receipts, roster
 from intercom_mux.broker.core.addresses import shown_name
 from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.wire import states
+from intercom_mux.wire.escalation import gist
 from intercom_mux.wire.frames import dump
 from intercom_mux.wire.messages import required_id
 
@@ -108,7 +109,7 @@ def open_ask(
         asked=delivery.target,
         created_at=now,
         deadline=delivery.expires_at,
-        text=message["content"]["text"][:_PREVIEW],
+        text=gist(message["content"]["text"])[:_PREVIEW],
         is_blocking=is_blocking,
         waiter=connection.id if connection.generation == "mux" and is_blocking else 0,
         group=group if type(group) is str else "",

@@ -65,6 +65,13 @@ def test_pending_lists_both_directions_oldest_first(bench: Bench) -> None:
     assert [row["id"] for row in planner.op("pending")["from_me"]] == ["q1"]
 
 
+def test_pending_shows_what_is_to_be_decided(bench: Bench) -> None:
+    """Of a message to a supervisor the lines that say who sent it would fill all that is shown."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    worker.ask("planner", "Subagent needs a supervisor decision.\nRun: crew\nAgent: worker\n\nWhich?", id="q1")
+    assert [row["text"] for row in planner.op("pending")["to_me"]] == ["decision: Which?"]
+
+
 def test_reply_answers_the_only_pending_ask(bench: Bench) -> None:
     """Without saying which."""
     planner, worker = bench.peer("planner"), bench.peer("worker-1")
