@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -30,6 +31,7 @@ from intercom_mux.team.hook_call import answer_hook
 from intercom_mux.team.plan import TeamPlan
 from intercom_mux.team.running import RunningTeam
 from intercom_mux.team.typing_log import TypingLog
+from intercom_mux.transcript import keeping, recording
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Daemon:
     def __init__(self, team_id: str) -> None:
         self.team_id = team_id
         self.running: RunningTeam | None = None
+        self._recorder = recording.Keeper(team_id)
         self._typing_log = TypingLog(paths.private_dir(paths.team_state_dir(team_id)) / "typing.log")
         self._is_applying = asyncio.Lock()
         self._stopped = asyncio.Event()
@@ -81,6 +84,7 @@ class Daemon:
             path.unlink(missing_ok=True)
             if self.running is not None:
                 await self.running.stop()
+            self._recorder.leave()
             self._typing_log.close()
 
     def stop(self) -> None:
@@ -88,8 +92,8 @@ class Daemon:
         self._stopped.set()
 
     async def _begin(self, plan: TeamPlan) -> RunningTeam:
-        """Begin a team of which nothing runs; the logs of an earlier life go."""
-        shutil.rmtree(paths.team_state_dir(plan.id) / "logs", ignore_errors=True)
+        """Begin a team of which nothing runs; the transcripts of an earlier life go on."""
+        keeping.label(plan.id, plan.name, Path(plan.project))
         return await self._take_over(new_state(plan))
 
     async def _take_over(self, state: TeamState) -> RunningTeam:
@@ -106,6 +110,7 @@ class Daemon:
             await asyncio.sleep(LOOK_BUSY_S if is_busy else LOOK_QUIET_S)
             if self.running is not None:
                 try:
+                    self._recorder.keep()
                     await self.running.look()
                     await self._revive(self.running)
                 except (IntercomError, OSError) as error:
@@ -198,6 +203,7 @@ class Daemon:
         self.running = None
         await running.stop()
         team_states.remove(self.team_id)
+        await asyncio.to_thread(recording.stop, self.team_id)
         shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
         shutil.rmtree(paths.peers_dir(self.team_id), ignore_errors=True)
         self.stop()
