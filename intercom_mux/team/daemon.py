@@ -110,11 +110,15 @@ class Daemon:
             await asyncio.sleep(LOOK_BUSY_S if is_busy else LOOK_QUIET_S)
             if self.running is not None:
                 try:
-                    self._recorder.keep()
+                    self._keep_recorder()
                     await self.running.look()
                     await self._revive(self.running)
                 except (IntercomError, OSError) as error:
                     log.warning("cannot look at the team: %s", error)
+
+    def _keep_recorder(self) -> None:
+        if self.running is not None and not self._stopped.is_set():
+            self._recorder.keep()
 
     async def _revive(self, running: RunningTeam) -> None:
         """Start the peers again whose time has come, unless somebody is changing the team."""
@@ -145,6 +149,8 @@ class Daemon:
             else:
                 await self._answer(request, emit)
                 await writer.drain()
+                # Now that nobody waits for us.
+                self._keep_recorder()
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass
         except IntercomError as error:

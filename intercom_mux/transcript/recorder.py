@@ -1,7 +1,7 @@
 """The recorder: one process per team, which writes down what the programs in all its panes print.
 
-`python -I -m intercom_mux.transcript.recorder DIRECTORY KEEP_DAYS`, started by the team's daemon (`recording`), from
-which it inherits the lock that makes it the only one, and not ended with it.
+`python -I -m intercom_mux.transcript.recorder DIRECTORY KEEP_DAYS LOCK`, started by the team's daemon (`recording`),
+from which it inherits the lock that makes it the only one, and not ended with it.
 In DIRECTORY, which is private:
 
     NAME.pipe    a named pipe, into which a peer's pane is copied
@@ -165,8 +165,10 @@ class Recorder:
 
 def main() -> None:
     """Record until told to end; the lock was inherited."""
-    directory, keep_days = Path(sys.argv[1]), float(sys.argv[2])
+    directory, keep_days, lock = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     os.umask(0o077)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
     try:
         recorder = Recorder(directory)
     except FileNotFoundError:

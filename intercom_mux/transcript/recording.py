@@ -78,9 +78,7 @@ class Keeper:
             if _is_locked(lock):
                 return
             # The recorder inherits the lock, so that there is no time in which it runs and nobody knows.
-            os.ftruncate(lock, 0)
             self._process = self._start(lock)
-            os.write(lock, str(self._process.pid).encode())
         finally:
             os.close(lock)
 
@@ -89,7 +87,7 @@ class Keeper:
         module = "intercom_mux.transcript.recorder"
         with self._log.open("ab") as errors:
             return subprocess.Popen(
-                [sys.executable, "-I", "-m", module, str(self._directory), days],
+                [sys.executable, "-I", "-m", module, str(self._directory), days, str(lock)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -115,10 +113,10 @@ def stop(team_id: str) -> None:
     deadline = time.monotonic() + END_S
     is_told = False
     try:
-        while _is_locked(lock):
+        while _is_locked(lock) and time.monotonic() < deadline + END_S:
             is_told = is_told or _ring(directory, _END)
             pid = os.pread(lock, 32, 0)
-            if time.monotonic() > deadline and pid:
+            if pid and time.monotonic() > deadline:
                 os.kill(int(pid), signal.SIGKILL)
             time.sleep(0.005)
     except ProcessLookupError:

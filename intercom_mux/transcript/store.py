@@ -69,7 +69,7 @@ def remove_segment(directory: Path, number: int) -> int:
 
 
 class Writer:
-    """The only one who adds to the transcript in the existing `directory`: at most `limit` bytes, or one piece more."""
+    """The one who adds to the transcript in the existing `directory`: at most `limit` bytes, but for a few of the index."""
 
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory = directory
@@ -86,11 +86,12 @@ class Writer:
         Raises:
             OSError: It cannot be written; a part may have been.
         """
-        self._ready()
-        if at - self._last >= GRAIN_MS or self._last > at or self._index_size == 0:
-            self._note(Entry(self._size, at))
         while data:
-            written = os.write(self._log, data)
+            self._ready()
+            if at - self._last >= GRAIN_MS or self._last > at or self._index_size == 0:
+                self._note(Entry(self._size, at))
+            room = max(1, self._segment - self._size - self._index_size)
+            written = os.write(self._log, data[:room])
             self._size += written
             data = data[written:]
 
