@@ -69,7 +69,10 @@ def remove_segment(directory: Path, number: int) -> int:
 
 
 class Writer:
-    """The one who adds to the transcript in the existing `directory`: at most `limit` bytes, but for a few of the index."""
+    """The one who adds to the transcript in `directory`, an existing one.
+
+    Bytes and index come to `limit` at most, but for a few lines of the index.
+    """
 
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory = directory

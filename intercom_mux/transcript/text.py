@@ -23,7 +23,8 @@ _OTHER_ROW = re.compile(rb"\x1b\[[0-9;]*[ABEFHfd]|\x1b\[\??[23]J|\x1b[DEMc]")
 _COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
 _RIGHT = re.compile(rb"\x1b\[([0-9]*)C")
 _COLUMN = re.compile(rb"\x1b\[([0-9]*)[G`]")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\\[[0-9;:]*m)")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL_BUT_COLOUR = re.compile("[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\\[[0-9;:]*m)")
 _C1 = re.compile("[\x80-\x9f]")
 
 
@@ -76,7 +77,8 @@ def text_of(raw: bytes, *, colours: bool = False) -> str:
     text = _ESCAPE.sub(lambda token: _meaning(token[0], colours=colours), raw).rstrip(b"\r").rpartition(b"\r")[2]
     if b"\x08" in text:
         text = _taken_back(text)
-    shown = _C1.sub("\ufffd", _CONTROL.sub("", text.decode("utf-8", "replace")))
+    control = _CONTROL_BUT_COLOUR if colours else _CONTROL
+    shown = _C1.sub("\ufffd", control.sub("", text.decode("utf-8", "replace")))
     return f"{shown}\x1b[0m" if "\x1b" in shown else shown
 
 
