@@ -57,7 +57,7 @@ class Peer:
         try:
             data = os.read(self.descriptor, READ_BYTES)
         except BlockingIOError:
-            return 0
+            data = b""
         # After reading: what a program prints comes after its file was written.
         self._look_at_spec()
         self._write(self._masker.feed(data))
@@ -133,17 +133,25 @@ class Recorder:
 
     def run(self) -> None:
         """Record until told to end, or until the directory is gone."""
+        self._hear()
         while not self._is_ending and self._directory.is_dir():
-            self._take_in()
             ready = self._selector.select(IDLE_S)
-            with suppress(BlockingIOError):
-                self._is_ending |= END in os.read(self._bell, READ_BYTES)
+            if any(key.data is None for key, _ in ready):
+                self._hear()
             most = max((key.data.take() for key, _ in ready if key.data is not None), default=0)
             if most < MUCH_BYTES and not self._is_ending:
                 time.sleep(GATHER_S)
         self._drain()
         for peer in self._peers.values():
             peer.close()
+
+    def _hear(self) -> None:
+        """Take what the bell says; a peer that was started anew is marked so, though it may print nothing."""
+        with suppress(BlockingIOError):
+            self._is_ending |= END in os.read(self._bell, READ_BYTES)
+        self._take_in()
+        for peer in self._peers.values():
+            peer.take()
 
     def _take_in(self) -> None:
         """Open the pipes that are new."""
