@@ -1,7 +1,7 @@
 """Reading `config.toml` of the user (docs/configuration.md), table by table. Strict: what is misspelt is told.
 
 Each table has one reader, which knows its keys and their kinds: `[broker]` broker/config.py, `[agents]` agents/find.py,
-`[messages]` team/message_rules.py, `[notify]` team/notice_rules.py.
+`[messages]` team/message_rules.py, `[notify]` team/notice_rules.py, `[transcripts]` transcript/settings.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-TABLES = ("broker", "agents", "messages", "notify")
+TABLES = ("broker", "agents", "messages", "notify", "transcripts")
 """The tables there are; a new one needs a reader and a place in docs/configuration.md."""
 
 

@@ -15,7 +15,7 @@ TIERS = (
     {"paths", "config", "__init__"},
     {"wire"},
     {"broker", "client"},
-    {"agents", "mux", "layout"},
+    {"agents", "mux", "layout", "transcript"},
     {"team"},
     {"supervise"},
     {"bridges", "watch", "report"},

@@ -18,6 +18,7 @@ from intercom_mux.cli import (
     history,
     hook,
     layouts,
+    logs,
     look,
     report,
     spawning,
@@ -31,7 +32,7 @@ from intercom_mux.cli import (
 )
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs, watch.watch),
+    "Teams": (teams.up, teams.down, teams.status, teams.attach, logs.logs, watch.watch),
     "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
     "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait),
     "Deciding": (supervisor.supervisor, answer.answer),

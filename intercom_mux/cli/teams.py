@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `attach`, `logs`: commands about whole teams."""
+"""`up`, `down`, `status`, `attach`: commands about whole teams."""
 
 from __future__ import annotations
 
@@ -222,13 +222,13 @@ def status(team: str | None, as_json: bool) -> None:
 def attach(peer: str | None, team: str | None) -> None:
     """Watch a team in this terminal, at PEER's pane if given. Detach with Ctrl-B d."""
     state = select(team)
-    surface = _surface(state, peer) if peer else None
+    surface = surface_of(state, peer) if peer else None
     _check_server(state)
     _check_terminal()
     _attach(state, surface)
 
 
-def _surface(state: TeamState, peer: str) -> str:
+def surface_of(state: TeamState, peer: str) -> str:
     from intercom_mux.errors import TeamError
 
     known = state.peers.get(peer)
@@ -268,27 +268,3 @@ def _attach(state: TeamState, surface: str | None) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in {"TMUX", "TMUX_PANE"}}
     sys.stdout.flush()
     os.execvpe(argv[0], argv, environment)  # noqa: S606 - an argv list, no shell
-
-
-@click.command()
-@click.argument("peer", required=False)
-@TEAM
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what comes.")
-@click.option("-n", "--lines", default=200, show_default=True, help="Lines to begin with.")
-@click.option("--raw", is_flag=True, help="Print the recorded bytes, escape sequences included.")
-@click.option("--daemon", is_flag=True, help="Print the team daemon's own log instead of a peer's.")
-def logs(peer: str | None, team: str | None, follow: bool, lines: int, raw: bool, daemon: bool) -> None:
-    """Print what PEER's program has printed since it was started."""
-    from intercom_mux import paths
-    from intercom_mux.cli import log_text
-
-    state = select(team)
-    directory = paths.team_state_dir(state.id)
-    if daemon:
-        file = directory / "daemon.log"
-    elif peer is None:
-        raise click.UsageError(f"name a peer: {', '.join(sorted(state.peers))}")
-    else:
-        _surface(state, peer)
-        file = directory / "logs" / f"{peer}.log"
-    log_text.print_log(file, lines=lines, follow=follow, raw=raw)

@@ -37,7 +37,8 @@ class SurfaceSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     log: Path | None = None
-    """File, in an existing directory, that is appended every byte the program prints, from the first one on; 0600."""
+    """Is given every byte the program prints, from the first one on: a file in an existing directory, appended to,
+    0600; or a named pipe, which is opened for reading too, so that it never breaks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def check_spec(spec: SurfaceSpec) -> None:
         MultiplexerError: The directory is missing, or the log cannot be written.
     """
     check_directory(spec)
-    if spec.log is None:
+    if spec.log is None or spec.log.is_fifo():
         return
     try:
         fd = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -30,6 +31,7 @@ from intercom_mux.team.hook_call import answer_hook
 from intercom_mux.team.plan import TeamPlan
 from intercom_mux.team.running import RunningTeam
 from intercom_mux.team.typing_log import TypingLog
+from intercom_mux.transcript import keeping, recording
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Daemon:
     def __init__(self, team_id: str) -> None:
         self.team_id = team_id
         self.running: RunningTeam | None = None
+        self._recorder = recording.Keeper(team_id)
         self._typing_log = TypingLog(paths.private_dir(paths.team_state_dir(team_id)) / "typing.log")
         self._is_applying = asyncio.Lock()
         self._stopped = asyncio.Event()
@@ -81,6 +84,7 @@ class Daemon:
             path.unlink(missing_ok=True)
             if self.running is not None:
                 await self.running.stop()
+            self._recorder.leave()
             self._typing_log.close()
 
     def stop(self) -> None:
@@ -88,8 +92,8 @@ class Daemon:
         self._stopped.set()
 
     async def _begin(self, plan: TeamPlan) -> RunningTeam:
-        """Begin a team of which nothing runs; the logs of an earlier life go."""
-        shutil.rmtree(paths.team_state_dir(plan.id) / "logs", ignore_errors=True)
+        """Begin a team of which nothing runs; the transcripts of an earlier life go on."""
+        keeping.label(plan.id, plan.name, Path(plan.project))
         return await self._take_over(new_state(plan))
 
     async def _take_over(self, state: TeamState) -> RunningTeam:
@@ -106,10 +110,15 @@ class Daemon:
             await asyncio.sleep(LOOK_BUSY_S if is_busy else LOOK_QUIET_S)
             if self.running is not None:
                 try:
+                    self._keep_recorder()
                     await self.running.look()
                     await self._revive(self.running)
                 except (IntercomError, OSError) as error:
                     log.warning("cannot look at the team: %s", error)
+
+    def _keep_recorder(self) -> None:
+        if self.running is not None and not self._stopped.is_set():
+            self._recorder.keep()
 
     async def _revive(self, running: RunningTeam) -> None:
         """Start the peers again whose time has come, unless somebody is changing the team."""
@@ -140,6 +149,8 @@ class Daemon:
             else:
                 await self._answer(request, emit)
                 await writer.drain()
+                # Now that nobody waits for us.
+                self._keep_recorder()
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass
         except IntercomError as error:
@@ -198,6 +209,7 @@ class Daemon:
         self.running = None
         await running.stop()
         team_states.remove(self.team_id)
+        await asyncio.to_thread(recording.stop, self.team_id)
         shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
         shutil.rmtree(paths.peers_dir(self.team_id), ignore_errors=True)
         self.stop()

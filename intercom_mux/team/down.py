@@ -23,6 +23,7 @@ from intercom_mux.team.lock import team_lock
 from intercom_mux.team.multiplexer import multiplexer_of
 from intercom_mux.team.retire import retire
 from intercom_mux.team.worktrees import Kept
+from intercom_mux.transcript import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,8 @@ def down(
 ) -> Ended:
     """End `team`: on return none of its processes lives, and its sockets, identities and state are gone.
 
-    Its logs stay until the next `up`, its tasks and statuses for `report`, and worktrees with work in them stay where
-    they are. `on_line` is told what the layout's `before_down` prints, and its failures, which hold up nothing.
+    Its transcripts stay until they are pruned, its tasks and statuses for `report`, and worktrees with work in them
+    where they are. `on_line` is told what the layout's `before_down` prints, and its failures, which hold up nothing.
 
     Raises:
         TeardownError: Some processes survived KILL; they are named, and the state is kept for another try.
@@ -81,6 +82,7 @@ def down(
                 hint="look at them with ps; then run `intercom-mux down` again",
                 survivors=[{"pid": proc.pid, "command": proc.command} for proc in survivors],
             )
+        recording.stop(team.id)
         kept = _clear_worktrees(team.id)
         on_step("telling the broker")
         task_log.keep(team.id)

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux import paths
 from intercom_mux.agents import detect
 from intercom_mux.client.aio import Endpoint, Registration
 from intercom_mux.errors import BrokerError, IntercomError
@@ -23,6 +22,7 @@ from intercom_mux.team.routes.table import routes_to
 from intercom_mux.team.routes.wording import short_id
 from intercom_mux.team.status import Dated, follow, is_believed, merge, succeed
 from intercom_mux.team.turns import Turn
+from intercom_mux.transcript.keeping import transcripts_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class TeamPeer:
         self._idle_since: float | None = None
         self._screen = Dated(self.status, 0.0)
         self._report: Dated | None = None
-        self._osc7501 = Osc7501Log(paths.team_state_dir(team.id) / "logs" / f"{state.name}.log")
+        self._osc7501 = Osc7501Log(transcripts_dir(team.id) / state.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._registration = Registration(
             session_id=state.session_id,

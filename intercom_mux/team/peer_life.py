@@ -15,9 +15,12 @@ from intercom_mux.client import identity as identities
 from intercom_mux.errors import TeardownError
 from intercom_mux.layout.model import Arrangement
 from intercom_mux.mux.base import Respawning, SurfaceSpec
+from intercom_mux.mux.environment import base_environment
 from intercom_mux.team import native_place, peer_files, processes
 from intercom_mux.team.retire import adopt, release, retire
 from intercom_mux.team.state import PeerState
+from intercom_mux.transcript.recording import pipe_for
+from intercom_mux.transcript.secrets import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,14 +185,16 @@ def _surface(running: RunningTeam, plan: TeamPlan, peer: PeerPlan, ready: peer_f
         supervisor=_supervisor(plan, peer),
     )
     identities.write(file, identity)
-    logs = paths.private_dir(paths.team_state_dir(plan.id) / "logs")
+    env = {**ready.env, paths.IDENTITY_VARIABLE: str(file)}
+    ours = [("INTERCOM_MUX_TOKEN", secret) for secret in (state.token, state.secret) if secret]
+    secrets = [*ours, *secrets_of({**base_environment(), **env}, plan.secrets)]
     return SurfaceSpec(
         name=peer.name,
         argv=ready.argv,
         cwd=Path(peer.cwd),
-        env={**ready.env, paths.IDENTITY_VARIABLE: str(file)},
+        env=env,
         unset=peer.unset,
-        log=logs / f"{peer.name}.log",
+        log=pipe_for(plan.id, peer.name, secrets),
     )
 
 

@@ -109,6 +109,7 @@ class TeamPlan:
     notices: tuple[str, ...] = ()
     agents: Json = field(default_factory=dict)
     notify: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     agent: str | None = None
     before_up: tuple[CommandPlan, ...] = ()
@@ -123,7 +124,7 @@ class TeamPlan:
     def from_json(cls, value: Json) -> TeamPlan:
         """Return the plan that `to_json` gave."""
         revived: Json = {"peers": tuple(map(PeerPlan.from_json, value["peers"]))}
-        revived |= {key: tuple(value[key]) for key in ("notices", "notify")}
+        revived |= {key: tuple(value[key]) for key in ("notices", "notify", "secrets")}
         for stage in ("before_up", "after_up", "before_down"):
             revived[stage] = tuple(CommandPlan(**each) for each in value[stage])
         return cls(**{**value, **revived})
@@ -167,6 +168,7 @@ def make_plan(
         notices=(*layout.notices, *planner.notices),
         agents=dict(layout.agents),
         notify=layout.notify,
+        secrets=layout.secrets,
         variables=dict(variables or {}),
         agent=agent,
         before_up=tuple(CommandPlan.of(each, layout.project) for each in layout.before_up),

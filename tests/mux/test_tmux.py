@@ -616,6 +616,16 @@ def test_a_watcher_sees_notes_and_goes_on_seeing(tmux: TmuxMultiplexer, home: Pa
     assert not list(home.rglob("owned"))
 
 
+def test_ringing_reaches_watchers_only(tmux: TmuxMultiplexer, home: Path) -> None:
+    """The bell is heard at an attached terminal, and the program in the pane is sent nothing."""
+    opened = tmux.open("team", "tiled", [SurfaceSpec("a", ("cat", "-v"), home)])
+    with watching(tmux.attach_argv(opened["a"])) as watcher:
+        before = watcher.output.count(b"\a")
+        tmux.ring()
+        wait_until(lambda: watcher.output.count(b"\a") > before, what="the bell")
+        assert tmux.capture(opened["a"]) == ""
+
+
 @pytest.mark.parametrize("arrange", ["tiled", "windows", "sessions"])
 def test_attaching_lands_on_the_peer(tmux: TmuxMultiplexer, home: Path, arrange: str) -> None:
     """The command to watch selects session, window and pane of that peer."""
