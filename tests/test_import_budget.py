@@ -146,7 +146,7 @@ def test_up_imports_only_its_own_part(home: Path) -> None:
 
 
 def test_up_starts_few_programs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Besides the broker, `up` itself starts the daemon and asks tmux for its version; the daemon opens all in one call."""
+    """Besides the broker, `up` starts the daemon and asks tmux for its version; the daemon opens all in one call."""
     calls = home / "calls"
     tmux = home / "bin" / "tmux"
     tmux.parent.mkdir()
