@@ -6,7 +6,6 @@ Each table has one reader, which knows its keys and their kinds: `[broker]` brok
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -32,13 +31,17 @@ def table(name: str, *, keys: Collection[str], error: type[IntercomError] = Inte
         IntercomError: Of the kind `error`, code `E_CONFIG`: the file cannot be read, is no TOML, or has an unknown key.
     """
     try:
-        whole = tomllib.loads(config_file().read_text(encoding="utf-8"))
+        text = config_file().read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as problem_:
-        raise problem(f"is not TOML: {problem_}", error=error) from problem_
     except (OSError, ValueError) as problem_:
         raise problem(f"cannot be read: {problem_}", error=error) from problem_
+    import tomllib  # most users have no such file, and every command looks for it
+
+    try:
+        whole = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem_:
+        raise problem(f"is not TOML: {problem_}", error=error) from problem_
     check_keys("", whole, TABLES, error=error)
     value = whole.get(name, {})
     if not isinstance(value, dict):

@@ -5,6 +5,8 @@ Command modules import nothing but click when they are imported; what they need,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from intercom_mux import __version__
@@ -30,6 +32,9 @@ from intercom_mux.cli import (
     wait,
     watch,
 )
+
+if TYPE_CHECKING:
+    from intercom_mux.team.spare_daemon import SpareDaemon
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Teams": (teams.up, teams.down, teams.status, teams.attach, logs.logs, watch.watch),
@@ -73,15 +78,19 @@ for _commands in SECTIONS.values():
         cli.add_command(_command)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], spare: SpareDaemon | None = None) -> int:
     """Run one command line through click and return its exit code; usage errors are shown here.
+
+    `spare` is what was started ahead for an `up`.
 
     Raises:
         IntercomError: What the command raises.
         KeyboardInterrupt: The user pressed Ctrl-C.
     """
     try:
-        code = cli.main(arguments, "intercom-mux", complete_var=complete.COMPLETE_VARIABLE, standalone_mode=False)
+        code = cli.main(
+            arguments, "intercom-mux", complete_var=complete.COMPLETE_VARIABLE, standalone_mode=False, obj=spare
+        )
     except click.ClickException as error:
         _show(error, arguments)
         return error.exit_code

@@ -16,9 +16,9 @@ from intercom_mux.cli.layouts import variables_option
 if TYPE_CHECKING:
     from intercom_mux.errors import TeamError
     from intercom_mux.layout.model import Layout
-    from intercom_mux.team.daemon_process import SpareDaemon
     from intercom_mux.team.decide import Decision
     from intercom_mux.team.plan import TeamPlan
+    from intercom_mux.team.spare_daemon import SpareDaemon
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
@@ -36,7 +36,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--explain", is_flag=True, help="Say of each peer whether it would be started and why; start nothing.")
 @click.option("--no-wait", is_flag=True, help="Return when every program lives, without waiting until it is ready.")
 @JSON
+@click.pass_obj
 def up(
+    started_ahead: SpareDaemon | None,
     layout: str | None,
     agent: str | None,
     variables: dict[str, str],
@@ -52,7 +54,7 @@ def up(
     that is in no team fills its place (docs/spawning.md).
     """
     from intercom_mux.cli import team_text
-    from intercom_mux.team.daemon_process import SpareDaemon
+    from intercom_mux.team.spare_daemon import SpareDaemon
 
     if explain:
         _, decisions = _decide(layout, variables)
@@ -65,7 +67,7 @@ def up(
         return
     if attach:
         _check_terminal()
-    with SpareDaemon() as spare:
+    with started_ahead or SpareDaemon() as spare:
         plan = _plan(layout, agent, variables)
         state, summary = _bring_up(plan, spare, layout or plan.name, wait_ready=not no_wait, is_quiet=as_json)
     click.echo(team_text.json_text(summary) if as_json else team_text.summary(summary))

@@ -30,6 +30,7 @@ from intercom_mux.team.control import control_socket, failed
 from intercom_mux.team.hook_call import answer_hook
 from intercom_mux.team.plan import TeamPlan
 from intercom_mux.team.running import RunningTeam
+from intercom_mux.team.spare_daemon import LISTENS
 from intercom_mux.team.typing_log import TypingLog
 from intercom_mux.transcript import keeping, recording
 from intercom_mux.wire.frames import encode
@@ -63,7 +64,7 @@ class Daemon:
         self._is_applying = asyncio.Lock()
         self._stopped = asyncio.Event()
 
-    async def run(self) -> None:
+    async def run(self, on_listening: Callable[[], None] = lambda: None) -> None:
         """Serve until stopped; a team that was left by another daemon is taken over first."""
         paths.private_dir(paths.runtime_dir())
         path = paths.socket_path(paths.private_dir(paths.team_runtime_dir(self.team_id)) / "control.sock")
@@ -73,6 +74,7 @@ class Daemon:
             await self._take_over(left)
         server = await asyncio.start_unix_server(self._serve, str(path))
         path.chmod(0o600)
+        on_listening()
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._leave_if_unused())]
         try:
             await self._stopped.wait()
@@ -272,8 +274,18 @@ async def _run(team_id: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, daemon.stop)
     log.info("daemon of %s listens on %s", team_id, control_socket(team_id))
-    await daemon.run()
+    await daemon.run(_tell_starter)
     log.info("daemon stopped")
+
+
+def _tell_starter() -> None:
+    """Say to who started us, if that is not a person's terminal, that we listen, and nothing any more."""
+    if sys.stdout.isatty():
+        return
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), LISTENS)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

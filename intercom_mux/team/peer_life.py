@@ -36,7 +36,7 @@ ASK_MARGIN = 0.85
 async def start_peers(
     running: RunningTeam, plan: TeamPlan, wanted: Sequence[PeerPlan], *, in_place: bool = False
 ) -> list[str]:
-    """Register the peers, then open their surfaces, and return their names: an agent may speak as soon as it lives.
+    """Register the peers, open their surfaces, look at them, and return their names: an agent may speak at once.
 
     One that ran before keeps its session, with its mail; `in_place` its dead surface too, if the multiplexer can. What
     a failure leaves is the caller's to take back.
@@ -210,8 +210,8 @@ def _supervisor(plan: TeamPlan, peer: PeerPlan) -> identities.Supervisor | None:
 
 
 async def _note_processes(running: RunningTeam, names: list[str]) -> None:
-    """Write down which processes belong to the team, by pid and start time."""
-    seen = await asyncio.to_thread(running.mux.states) or {}
+    """Look at the team, and write down which processes belong to it, by pid and start time."""
+    seen = await running.look()
     for name in names:
         state = running.state.peers[name]
         surface = seen.get(state.surface or "")

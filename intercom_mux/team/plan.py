@@ -22,13 +22,11 @@ from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.model import Dependency, Mark, Restart
 from intercom_mux.layout.problems import Problems
-from intercom_mux.team import message_rules, native_place, worktrees
+from intercom_mux.team import message_rules, native_place
 from intercom_mux.team.command_plan import CommandPlan
-from intercom_mux.team.git import GitError
 from intercom_mux.team.limits import limited
 from intercom_mux.team.multiplexer import choose, socket_of
 from intercom_mux.team.state import team_id
-from intercom_mux.team.worktrees import WorktreePlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from intercom_mux.agents.profile import Profile, Resolved
     from intercom_mux.layout.model import Layout, PeerSpec
     from intercom_mux.team.decide import Decision
+    from intercom_mux.team.worktrees import WorktreePlan
 
 Json = dict[str, Any]
 _NO_RESTART = Restart()
@@ -78,7 +77,10 @@ class PeerPlan:
     def from_json(cls, value: Json) -> PeerPlan:
         """Return the peer that `dataclasses.asdict` gave."""
         revived: Json = {key: tuple(value[key]) for key in ("argv", "unset", "routes")}
-        revived["worktree"] = WorktreePlan.from_json(value["worktree"]) if value["worktree"] else None
+        if value["worktree"]:
+            from intercom_mux.team.worktrees import WorktreePlan
+
+            revived["worktree"] = WorktreePlan.from_json(value["worktree"])
         revived["depends_on"] = tuple(Dependency(**each) for each in value["depends_on"])
         return cls(**{**value, **revived, "restart": Restart(**value["restart"])})
 
@@ -227,6 +229,9 @@ class _Planner:
     def _worktree(self, spec: PeerSpec, key: str) -> WorktreePlan | None:
         if spec.worktree is None or not spec.cwd.is_dir():
             return None
+        from intercom_mux.team import worktrees  # few teams have any
+        from intercom_mux.team.git import GitError
+
         try:
             return worktrees.plan(
                 spec.worktree, team=self._layout.name, project=self._layout.project, peer=spec.name, cwd=spec.cwd

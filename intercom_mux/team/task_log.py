@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
-from intercom_mux.broker import history
 from intercom_mux.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def known(team_id: str) -> list[Json]:
     Raises:
         BrokerError: The journal cannot be read.
     """
+    from intercom_mux.broker import history  # the daemon, which only writes, needs no journal
+
     tasks = [*kept(team_id), *history.tasks(team_id)]
     return list({(task.get("id"), task.get("created_at")): task for task in tasks}.values())
 

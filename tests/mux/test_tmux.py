@@ -323,9 +323,12 @@ def test_a_killed_program_is_seen_under_its_first_pid(tmux: TmuxMultiplexer, hom
 
 
 def test_the_log_has_every_byte_from_the_first_on(tmux: TmuxMultiplexer, home: Path) -> None:
-    """Twelve programs that print at once and end are logged whole, raw, into private files of any name."""
+    """Twelve programs that print at once are logged whole, raw, into private files of any name.
+
+    They live on: of one that ends with its output, tmux drops what the kernel had not yet passed on.
+    """
     logs = [home / f"log #(touch owned) %H it's \"{number};$x\n{{a,b}}" for number in range(12)]
-    argv = ("sh", "-c", r"printf '\033]0;t\007first\n'; seq 1 2000; printf last")
+    argv = ("sh", "-c", r"printf '\033]0;t\007first\n'; seq 1 2000; printf last; exec cat")
     tmux.open("team", "tiled", [SurfaceSpec(f"p{number}", argv, home, log=log) for number, log in enumerate(logs)])
     whole = b"\x1b]0;t\x07first\r\n" + b"".join(b"%d\r\n" % number for number in range(1, 2001)) + b"last"
     for log in logs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import socket
 import threading
@@ -110,6 +109,8 @@ class OpencodeServer:
 
     def _call(self, method: str, path: str, body: Json | None = None) -> Any:
         """Return the answer's JSON, None when it is empty."""
+        import http.client  # every daemon knows this route, and few teams need it
+
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=CALL_S)
         try:
             connection.connect()
