@@ -99,7 +99,7 @@ class Link:
 
 def peer_uid(sock: socket.socket) -> int | None:
     """Return the uid of the process behind a Unix socket: SO_PEERCRED on Linux, LOCAL_PEERCRED on macOS."""
-    if hasattr(socket, "SO_PEERCRED"):
+    if sys.platform == "linux":
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("3i", raw)[1])
     if sys.platform == "darwin":
@@ -113,6 +113,8 @@ def listen(path: Path) -> socket.socket:
     Raises:
         BrokerError: The path cannot be bound.
     """
+    if sys.platform == "win32":
+        raise BrokerError(f"no Unix sockets here: {path}", path=str(path))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     old_mask = os.umask(0o177)
     try:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
-from intercom_mux.errors import IntercomError
+from intercom_mux.errors import BrokerError, IntercomError
+from intercom_mux.host import files
+from intercom_mux.host.process import is_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,9 @@ def remember(agents: Iterable[Path]) -> None:
     """
     file = _asked_file()
     for agent in agents:
+        if sys.platform == "win32":
+            # Sessions of pi look for a named pipe there, which we do not open.
+            raise BrokerError(f"cannot listen where pi looks on Windows ({agent})", code="E_PLACE", path=str(agent))
         paths.private_dir(paths.socket_path(socket_of(agent)).parent)
         if agent not in _asked():
             paths.private_dir(file.parent)
@@ -74,6 +79,8 @@ def remember(agents: Iterable[Path]) -> None:
 
 def known() -> list[Path]:
     """Return the agent directories that exist: those asked for, then the usual ones of pi and atomic."""
+    if sys.platform == "win32":
+        return []
     usual = [*asked_by_environment(), Path.home() / ".pi" / "agent", Path.home() / ".atomic" / "agent"]
     return [agent for agent in dict.fromkeys([*_asked(), *usual]) if os.path.isdir(agent)]
 
@@ -95,6 +102,8 @@ def are_served(agents: Iterable[Path]) -> bool:
 
 def listening_pid(path: Path) -> int | None:
     """Return the pid of the process that listens on a Unix socket, `UNKNOWN_PID` if not told; None if nobody does."""
+    if sys.platform == "win32":
+        return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -252,7 +261,7 @@ def _take_spawn_lock(path: Path) -> bool:
     if _is_stale(lock):
         lock.unlink(missing_ok=True)
     try:
-        descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY | files.EXACT, 0o600)
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "w") as file:
@@ -271,12 +280,10 @@ def _is_stale(lock: Path) -> bool:
 
 def _may_have_written(pid: int, written_at: float) -> bool:
     """Return whether `pid` lives and is older than a file written at `written_at` (Unix seconds): pids are reused."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    if not is_running(pid):
         return False
-    except (OSError, OverflowError):
-        pass
+    if sys.platform == "win32":
+        return True
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         (boot,) = (line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))

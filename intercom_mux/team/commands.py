@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections import deque
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
 from intercom_mux.errors import TeamError
+from intercom_mux.host.process import DETACHED, end_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -78,6 +79,7 @@ def run(what: str, command: CommandPlan, env: Mapping[str, str], on_line: Callab
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     except OSError as error:
         raise _failure(what, command, f"could not be started: {error.strerror or error}", ()) from error
@@ -125,11 +127,9 @@ def _follow(process: subprocess.Popen[bytes], line: Callable[[str], None], limit
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the command and its process group: TERM, a grace, KILL."""
-    for number, grace_s in ((signal.SIGTERM, END_S), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
+    for force, grace_s in ((False, END_S), (True, None)):
+        with suppress(ProcessLookupError):
+            end_group(process.pid, force=force)
         try:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.host.process import DETACHED
 from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.team import control
 
@@ -67,6 +68,7 @@ class SpareDaemon:
             cwd="/",
             env=environment,
             start_new_session=True,
+            creationflags=DETACHED,
         )
 
     def __enter__(self) -> Self:

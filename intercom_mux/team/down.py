@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
+from intercom_mux.host.process import DETACHED
 from intercom_mux.team import control, processes, stages, task_log, worktrees
 from intercom_mux.team import state as team_states
 from intercom_mux.team.lock import team_lock
@@ -165,7 +166,7 @@ def is_inside(team: TeamState) -> bool:
 def wait_for_end_of(parent: int) -> None:
     """Wait until we are no child of `parent` any more: while we are, the pane above it is our ancestor and spared."""
     deadline = time.monotonic() + PARENT_END_S
-    while os.getppid() == parent and time.monotonic() < deadline:
+    while processes.identify(parent) and os.getppid() == parent and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -183,6 +184,7 @@ def down_detached(team: TeamState, grace_s: float) -> Path:
             cwd="/",
             env=environment,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     # It outlives us on purpose; without this, Popen's finaliser would warn about it.
     child.returncode = 0
