@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -228,7 +229,7 @@ async def dial(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
         OSError: It cannot be reached.
         BrokerError: The endpoint file is refused.
     """
-    if not endpoint.is_tcp(socket):
+    if sys.platform != "win32" and not endpoint.is_tcp(socket):
         return *await asyncio.open_unix_connection(str(socket), limit=MAX_FRAME_BYTES), {}
     at = endpoint.read(socket)
     return *await asyncio.open_connection(at.host, at.port, limit=MAX_FRAME_BYTES), {"stateId": at.secret}

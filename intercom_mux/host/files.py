@@ -17,9 +17,13 @@ PATIENCE_S = 1.0
 if sys.platform == "win32":
     EXACT = os.O_BINARY | os.O_NOINHERIT
     """Flags for `os.open`: bytes as they are."""
+    WITHOUT_WAITING = 0
+    """Flags for `os.open`: not waiting for somebody at the other end of a pipe."""
 else:
     EXACT = os.O_NOFOLLOW | os.O_CLOEXEC
     """Flags for `os.open`: bytes as they are, and no symbolic link."""
+    WITHOUT_WAITING = os.O_NONBLOCK
+    """Flags for `os.open`: not waiting for somebody at the other end of a pipe."""
 
 
 def owner_problem(info: os.stat_result) -> str:

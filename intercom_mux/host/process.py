@@ -75,6 +75,10 @@ if sys.platform == "win32":
         """Return whether a process is this user's, as far as matters before its environment is read: it then tells."""
         return True
 
+    def has_terminal(_process: psutil.Process) -> bool:
+        """Return whether a process has a terminal, which nobody tells here."""
+        return False
+
     def stop_group(_group: int) -> None:
         """Stop all processes of a group."""
 
@@ -155,6 +159,10 @@ else:
     def is_this_users(process: psutil.Process) -> bool:
         """Return whether a process is this user's. Raises `psutil.Error`."""
         return process.uids().real == os.getuid()
+
+    def has_terminal(process: psutil.Process) -> bool:
+        """Return whether a process has a terminal. Raises `psutil.Error`."""
+        return process.terminal() is not None
 
     def stop_group(group: int) -> None:
         """Stop all processes of a group: the kernel lets no fork slip past. Raises `OSError`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import selectors
 import subprocess
 import time
 from collections import deque
@@ -11,6 +10,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
 from intercom_mux.errors import TeamError
+from intercom_mux.host.pipes import reading
 from intercom_mux.host.process import DETACHED, end_group
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ TAIL_LINES = 20
 END_S = 2.0
 """How long a command that ran out of time may take to end politely."""
 _DRAIN_S = 0.1
-_READ = 65_536
 
 
 def environment(team: str, project: str, socket: str, stage: str) -> dict[str, str]:
@@ -100,12 +99,11 @@ def _follow(process: subprocess.Popen[bytes], line: Callable[[str], None], limit
     deadline = time.monotonic() + limit_s
     descriptor = cast("IO[bytes]", process.stdout).fileno()
     pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
+    with reading(descriptor) as read:
         while True:
             has_ended = process.poll() is not None
-            if selector.select(0 if has_ended else _DRAIN_S):
-                data = os.read(descriptor, _READ)
+            data = read(0 if has_ended else _DRAIN_S)
+            if data is not None:
                 *lines, pending = (pending + data).split(b"\n")
                 for one in lines:
                     line(one.decode(errors="replace").rstrip("\r"))
