@@ -96,7 +96,7 @@ else:
         return [input_flags, output_flags, control_flags, local_flags, *speeds, characters]
 
     def key_by_key(source: int) -> Callable[[], None]:
-        """Have a terminal pass on keys unechoed, Ctrl-C excepted, and keep what was typed ahead; return what undoes that."""
+        """Have a terminal pass on keys unechoed from those typed ahead on, Ctrl-C excepted; return what undoes it."""
         before = termios.tcgetattr(source)
         tty.setcbreak(source, termios.TCSADRAIN)
         return lambda: termios.tcsetattr(source, termios.TCSADRAIN, before)

@@ -31,7 +31,8 @@ class Terminal:
     """Standard input and output as a terminal, or as plain lines when one of them is none.
 
     Enter it in the main thread: it takes over SIGWINCH and what asks it to stop (`signals.STOP`), and ends the program
-    by raising `SystemExit` there (0 for Ctrl-C, a lost terminal and SIGHUP; 143 for SIGTERM). On exit the terminal is as before.
+    by raising `SystemExit` there (0 for Ctrl-C, a lost terminal and SIGHUP; 143 for SIGTERM). On exit the terminal is
+    as before.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:

@@ -8,7 +8,7 @@ there, each as its documentation says and no more:
 * `os.kill` ends a process without asking it, whatever the signal: TerminateProcess. 0 is no probe, but Ctrl-C.
 * `subprocess` passes over `start_new_session` and takes `creationflags`; here the flags make a new session.
 * A console has modes (here those of the terminal) and a window.
-* `psutil.Process` has no `uids` and no `terminal`, and goes on naming a parent that is gone (here it cannot).
+* `psutil.Process` has no `terminal` (nor `uids`, which psutil itself needs here).
 
 Not the same: paths are POSIX ones (`os.name` is posix), open files can be removed and replaced, the selector is epoll,
 asyncio has the POSIX event loop without its signal handlers and Unix sockets, and fork is what starts a process.
@@ -56,7 +56,18 @@ for name in ("textual.app", "textual.widgets", "textual.drivers.linux_driver", "
     except ImportError:
         continue
 
-POSIX_MODULES = ("fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "syslog", "readline", "posix", "_posixsubprocess")
+POSIX_MODULES = (
+    "fcntl",
+    "termios",
+    "tty",
+    "pty",
+    "pwd",
+    "grp",
+    "resource",
+    "syslog",
+    "readline",
+    "posix",
+)
 POSIX_SIGNALS = [name for name in dir(signal) if name.startswith("SIG") and name[3].isalpha()]
 WINDOWS_SIGNALS = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM", "SIG_DFL", "SIG_IGN"}
 POSIX_OF_OS = (
@@ -85,29 +96,30 @@ MSVCRT.get_osfhandle = lambda descriptor: descriptor
 
 
 class Kernel32:
-    """The console functions."""
+    """The console functions. A console's input and its output have modes of their own; here they share a terminal's."""
 
     def __init__(self) -> None:
-        self._cooked: dict[int, list[Any]] = {}
+        self._cooked: list[Any] = []
 
     def GetConsoleWindow(self) -> int:  # noqa: N802 - its name
         return GETSID(0)
 
     def GetConsoleMode(self, handle: int, mode: Any) -> int:  # noqa: N802 - its name
         try:
-            self._cooked.setdefault(handle, termios.tcgetattr(handle))
+            self._cooked = self._cooked or termios.tcgetattr(handle)
         except termios.error:
             return 0
-        mode._obj.value = 0x01F7
+        mode._obj.value = 0x0007
         return 1
 
     def SetConsoleMode(self, handle: int, mode: int) -> int:  # noqa: N802 - its name
-        modes = [*self._cooked[handle][:6], list(self._cooked[handle][6])]
-        if handle != 0:
-            modes[1] &= ~termios.OPOST if mode & 0x0008 else -1
-        elif not mode & 0x0006:
-            modes[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON)
-            modes[3] &= ~(termios.ICANON | termios.ECHO | (0 if mode & 0x0001 else termios.ISIG) | termios.IEXTEN)
+        modes = termios.tcgetattr(handle)
+        if handle == 0:
+            modes[0] = self._cooked[0] & ~(0 if mode & 0x0006 else termios.ICRNL | termios.IXON)
+            by_line = 0 if mode & 0x0006 else termios.ICANON | termios.ECHO | termios.IEXTEN
+            modes[3] = self._cooked[3] & ~(by_line | (0 if mode & 0x0001 else termios.ISIG))
+        else:
+            modes[1] = self._cooked[1] & ~(termios.OPOST if mode & 0x0008 else 0)
         termios.tcsetattr(handle, termios.TCSANOW, modes)
         return 1
 
@@ -116,9 +128,27 @@ GETSID = os.getsid
 KILL, POPEN, HARD, BREAK = os.kill, subprocess.Popen.__init__, signal.SIGKILL, signal.SIGUSR1
 
 
-def kill(pid: int, _number: int) -> None:
-    """Be `os.kill`."""
+def kill(pid: int, number: int) -> None:
+    """Be `os.kill`, for what it is asked to do here."""
+    if number != signal.SIGTERM:
+        raise AssertionError(f"os.kill({pid}, {number}) is something else on Windows")
     KILL(pid, HARD)
+
+
+def whole(module: types.ModuleType) -> types.ModuleType:
+    """Return a module with all that `module` has now."""
+    copy = types.ModuleType(module.__name__)
+    copy.__dict__.update(module.__dict__)
+    return copy
+
+
+def keep_for_libraries(*originals: types.ModuleType) -> None:
+    """Leave what is loaded by now, the libraries, the whole module: they are POSIX ones here."""
+    for original in originals:
+        kept = whole(original)
+        for module in list(sys.modules.values()):
+            if module is not sys.modules[__name__] and getattr(module, original.__name__, None) is original:
+                setattr(module, original.__name__, kept)
 
 
 def popen(self: Any, *arguments: Any, **options: Any) -> None:
@@ -141,6 +171,9 @@ def no_signal_handler(*_: object) -> None:
 
 def become_windows() -> None:
     """Take away and put in place."""
+    keep_for_libraries(os, signal)
+    # Programs have no endings here, whatever PATHEXT says.
+    shutil.sys = whole(sys)  # type: ignore[attr-defined]
     for name in POSIX_MODULES:
         sys.modules[name] = None  # type: ignore[assignment]  # what makes its import fail
     for name in POSIX_OF_OS:
@@ -160,7 +193,7 @@ def become_windows() -> None:
     for name in ("start_unix_server", "open_unix_connection"):
         delattr(asyncio, name)
     asyncio.SelectorEventLoop.add_signal_handler = no_signal_handler  # type: ignore[method-assign,assignment]
-    del psutil.Process.uids, psutil.Process.terminal
+    del psutil.Process.terminal
     windows: Any = {signal: {"SIGBREAK": BREAK}, os: {"O_BINARY": 0, "O_NOINHERIT": 0, "kill": kill}}
     windows[socket] = {"SO_EXCLUSIVEADDRUSE": socket.SO_KEEPALIVE, "socketpair": socketpair}
     windows[subprocess] = {"CREATE_NO_WINDOW": 0x08000000, "CREATE_NEW_PROCESS_GROUP": 0x200}
