@@ -102,7 +102,7 @@ class Kernel32:
         self._cooked: list[Any] = []
 
     def GetConsoleWindow(self) -> int:  # noqa: N802 - its name
-        return GETSID(0)
+        return int(os.environ.get("AS_WINDOWS_CONSOLE", "0")) or GETSID(0)
 
     def GetConsoleMode(self, handle: int, mode: Any) -> int:  # noqa: N802 - its name
         try:
