@@ -33,6 +33,8 @@ if sys.platform == "win32":
     import ctypes
     import zlib
 
+    SCRIPT = "intercom-mux.cmd"
+    """The command of this package, beside the interpreter: pip makes no program of a script there."""
     DETACHED = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
     """`creationflags` beside `start_new_session`: a console of its own that is not shown, so that no Ctrl-C and no
     closed window reaches it, and what it starts opens no window either."""
@@ -106,6 +108,8 @@ if sys.platform == "win32":
                     continue
 
 else:
+    SCRIPT = "intercom-mux"
+    """The command of this package, beside the interpreter."""
     DETACHED = 0
     """`creationflags` beside `start_new_session`."""
 
