@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from intercom_mux.errors import IntercomError
-from intercom_mux.host import endpoint, files
+from intercom_mux.host import address, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,8 @@ def runtime_dir() -> Path:
 
 
 def broker_socket() -> Path:
-    """Return the address of the broker: its own socket, or an endpoint file (`host/endpoint.py`)."""
-    return endpoint.place(runtime_dir(), "broker")
+    """Return the address of the broker: its own socket, or an endpoint file (`host/address.py`)."""
+    return address.place(runtime_dir(), "broker")
 
 
 def broker_file() -> Path:
@@ -136,7 +136,7 @@ def socket_path(path: Path) -> Path:
         IntercomError: It is longer than `SOCKET_PATH_MAX_BYTES`.
     """
     size = len(os.fsencode(path))
-    if size > SOCKET_PATH_MAX_BYTES and not endpoint.is_tcp(path):
+    if size > SOCKET_PATH_MAX_BYTES and not address.is_tcp(path):
         raise IntercomError(
             f"socket path of {size} bytes is longer than {SOCKET_PATH_MAX_BYTES}: {path}", code="E_PATH", path=str(path)
         )

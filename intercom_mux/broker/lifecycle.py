@@ -20,6 +20,7 @@ from intercom_mux.host import endpoint, files
 from intercom_mux.host import lock as locks
 from intercom_mux.host.limits import allow_open_files
 from intercom_mux.host.process import DETACHED, end
+from intercom_mux.host.unix import listening_pid
 
 if TYPE_CHECKING:
     import socket
@@ -192,9 +193,9 @@ def _serve_locked(directory: Path, idle_exit_s: float | None, *, announce: bool,
     from intercom_mux.broker.core.core import Core
     from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
-    from intercom_mux.broker.link import listen
     from intercom_mux.broker.places import Places
     from intercom_mux.broker.server import Server, log, now_ms
+    from intercom_mux.host.unix import listen
 
     _log_to(directory / "broker.log")
     allow_open_files(OPEN_FILES)
@@ -307,7 +308,7 @@ def foreign_broker(agent: Path) -> int | None:
     from intercom_mux.broker import places
 
     path = places.socket_of(agent)
-    pid = places.listening_pid(path)
+    pid = listening_pid(path)
     info = running()
     if pid is None or (info is not None and pid == info["pid"]):
         return None
@@ -339,7 +340,7 @@ def replace(agent: Path) -> int | None:
     end(pid)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     path = places.socket_of(agent)
-    while places.listening_pid(path) == pid or places.recorded_pid(path) == pid:
+    while listening_pid(path) == pid or places.recorded_pid(path) == pid:
         if time.monotonic() > deadline:
             raise BrokerError(f"the broker (pid {pid}) does not stop", hint=f"kill -9 {pid}", pid=pid)
         time.sleep(0.01)

@@ -21,11 +21,12 @@ from intercom_mux.broker import refused_commit
 from intercom_mux.broker.ask_files import AskFiles
 from intercom_mux.broker.core.model import Close, Lookup
 from intercom_mux.broker.journal import BATCH_RECORDS
-from intercom_mux.broker.link import Link, peer_uid
+from intercom_mux.broker.link import Link
 from intercom_mux.broker.throttle import Throttle
 from intercom_mux.errors import BrokerError, ProtocolError
 from intercom_mux.host import signals
 from intercom_mux.host.files import is_own
+from intercom_mux.host.unix import peer_uid
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:

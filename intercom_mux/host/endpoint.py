@@ -7,7 +7,6 @@ Unix socket reports; it goes from that file into the frames that need it and now
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -16,7 +15,8 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux.errors import BrokerError
-from intercom_mux.host import files
+from intercom_mux.host import files, unix
+from intercom_mux.host.address import is_tcp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,16 +44,6 @@ class Listening(NamedTuple):
     secret: str
 
 
-def place(directory: Path, name: str) -> Path:
-    """Return where the service `name` of a private directory is reached on this system."""
-    return directory / (f"{name}.port.json" if sys.platform == "win32" else f"{name}.sock")
-
-
-def is_tcp(path: Path) -> bool:
-    """Return whether an address is an endpoint file."""
-    return path.suffix == ".json"
-
-
 def dial(path: Path, timeout_s: float) -> tuple[socket.socket, Json]:
     """Return a connected socket, and the keys that the first frame needs there.
 
@@ -64,27 +54,7 @@ def dial(path: Path, timeout_s: float) -> tuple[socket.socket, Json]:
     if is_tcp(path):
         endpoint = read(path)
         return socket.create_connection((endpoint.host, endpoint.port), timeout_s), {"stateId": endpoint.secret}
-    return _dial_unix(path, timeout_s), {}
-
-
-def _dial_unix(path: Path, timeout_s: float) -> socket.socket:
-    if sys.platform == "win32":
-        raise ConnectionRefusedError(f"no Unix sockets here: {path}")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(timeout_s)
-    try:
-        sock.connect(str(path))
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EPERM:
-            # A socket that is not ours to use is EACCES; this is a sandbox, codex's for example.
-            raise BrokerError(
-                f"the sandbox that this command runs in may not connect to the broker at {path}",
-                code="E_SANDBOX",
-                hint="use the MCP tools of the server `intercom` (intercom_reply, intercom_send, …) instead",
-            ) from error
-        raise
-    return sock
+    return unix.dial(path, timeout_s), {}
 
 
 def read(file: Path) -> TcpEndpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -31,6 +30,7 @@ def parent_unless_reused(process: psutil.Process) -> int:
 
 if sys.platform == "win32":
     import ctypes
+    import subprocess
     import zlib
 
     SCRIPT = "intercom-mux.cmd"
@@ -44,6 +44,10 @@ if sys.platform == "win32":
         import psutil
 
         return psutil.pid_exists(pid)
+
+    def may_be_older(pid: int, _written_at: float) -> bool:
+        """Return whether `pid` lives and may have written a file at a time; here nobody looks at its own."""
+        return is_running(pid)
 
     def end(pid: int) -> None:
         """End a process; here that asks it nothing. Raises `OSError`."""
@@ -127,6 +131,22 @@ else:
         """Ask a process to end. Raises `OSError`."""
         os.kill(pid, signal.SIGTERM)
 
+    def may_be_older(pid: int, written_at: float) -> bool:
+        """Return whether `pid` lives and is older than a file written at a time (Unix seconds): pids are reused."""
+        if not is_running(pid):
+            return False
+        try:
+            fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+            (boot,) = (line for line in _read("/proc/stat").splitlines() if line.startswith("btime "))
+        except (OSError, ValueError):
+            return True
+        started_at = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return fields[0] != "Z" and started_at < written_at + 2
+
+    def _read(file: str) -> str:
+        with open(file) as stream:
+            return stream.read()
+
     def terminal_of_caller() -> tuple[str, str]:
         """Return a name of this terminal that lasts as long as it does, and a short one to show."""
         leader = os.getsid(0)
@@ -139,8 +159,7 @@ else:
     def _start_ticks(pid: int) -> str:
         """Return when a process started, in whatever unit the system counts: it only has to tell two holders apart."""
         try:
-            with open(f"/proc/{pid}/stat") as stat:
-                return stat.read().rpartition(")")[2].split()[19]
+            return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19]
         except (OSError, IndexError):
             return "0"
 

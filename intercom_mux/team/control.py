@@ -20,6 +20,7 @@ from intercom_mux.errors import (
     TeardownError,
 )
 from intercom_mux.host import endpoint
+from intercom_mux.host.address import place
 from intercom_mux.wire.frames import Splitter, decode, encode
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _KINDS = (TeamError, MultiplexerError, BrokerError, LayoutError, TeardownError, 
 
 def control_socket(team_id: str) -> Path:
     """Return the address of a team's control connection: a socket, or an endpoint file (`host/endpoint.py`)."""
-    return endpoint.place(paths.team_runtime_dir(team_id), "control")
+    return place(paths.team_runtime_dir(team_id), "control")
 
 
 def request(team_id: str, frame: Json, *, timeout_s: float) -> Iterator[Json]:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.host import endpoint
+from intercom_mux.host.address import is_tcp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +26,7 @@ async def listen(path: Path, handler: Handler) -> tuple[asyncio.Server, str | No
         OSError: It cannot be bound.
         BrokerError: No port can be had.
     """
-    if sys.platform == "win32" or endpoint.is_tcp(path):
+    if sys.platform == "win32" or is_tcp(path):
         at = endpoint.listen(path)
         return await asyncio.start_server(handler, sock=at.listener), at.secret
     server = await asyncio.start_unix_server(handler, str(path))
