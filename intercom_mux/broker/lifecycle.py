@@ -10,7 +10,6 @@ import json
 import os
 import struct
 import subprocess
-import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from intercom_mux.errors import BrokerError, IntercomError
 from intercom_mux.host import endpoint, files
 from intercom_mux.host import lock as locks
 from intercom_mux.host.limits import allow_open_files
-from intercom_mux.host.process import DETACHED, end
+from intercom_mux.host.process import DETACHED, PYTHON, end
 from intercom_mux.host.unix import listening_pid
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def _start(path: Path, log_file: Path) -> None:
 
 def _spawn(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "intercom_mux.broker"],
+        [*PYTHON, "-m", "intercom_mux.broker"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -33,6 +33,8 @@ if sys.platform == "win32":
     import subprocess
     import zlib
 
+    PYTHON = (sys.executable, "-I", "-X", "utf8")
+    """How a process of ours is started; text in files is UTF-8 on every system."""
     SCRIPT = "intercom-mux.cmd"
     """The command of this package, beside the interpreter: pip makes no program of a script there."""
     DETACHED = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -112,6 +114,8 @@ if sys.platform == "win32":
                     continue
 
 else:
+    PYTHON = (sys.executable, "-I")
+    """How a process of ours is started."""
     SCRIPT = "intercom-mux"
     """The command of this package, beside the interpreter."""
     DETACHED = 0

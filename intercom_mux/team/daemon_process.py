@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Self
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
-from intercom_mux.host.process import DETACHED
+from intercom_mux.host.process import DETACHED, PYTHON
 from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.team import control
 
@@ -32,7 +31,7 @@ def serve_in_surface(team_id: str, mux: CmuxMultiplexer) -> None:
         TeamError: The daemon does not listen in time.
     """
     directory = paths.private_dir(paths.team_state_dir(team_id))
-    argv = (sys.executable, "-I", "-m", "intercom_mux.team.daemon", team_id)
+    argv = (*PYTHON, "-m", "intercom_mux.team.daemon", team_id)
     mux.open_daemon(SurfaceSpec("intercom-mux", argv, directory, unset=(paths.IDENTITY_VARIABLE,)))
     deadline = time.monotonic() + START_TIMEOUT_S
     while not is_listening(team_id):
@@ -61,7 +60,7 @@ class SpareDaemon:
     def __init__(self) -> None:
         environment = {k: v for k, v in os.environ.items() if k != paths.IDENTITY_VARIABLE}
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "intercom_mux.team.daemon"],
+            [*PYTHON, "-m", "intercom_mux.team.daemon"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

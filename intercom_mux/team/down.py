@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
-from intercom_mux.host.process import DETACHED
+from intercom_mux.host.process import DETACHED, PYTHON
 from intercom_mux.team import control, processes, stages, task_log, worktrees
 from intercom_mux.team import state as team_states
 from intercom_mux.team.lock import team_lock
@@ -177,7 +176,7 @@ def down_detached(team: TeamState, grace_s: float) -> Path:
     argv = ["down", "--team", team.id, "--grace", str(grace_s), "--after", str(os.getpid())]
     with log.open("wb") as stream:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-m", "intercom_mux", *argv],
+            [*PYTHON, "-m", "intercom_mux", *argv],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
