@@ -126,7 +126,13 @@ NOT_FOR_UP = {
 def test_a_spare_daemon_costs_no_import_of_ours() -> None:
     """The console script starts the daemon's process before click, the layout's modules and everything else of ours."""
     loaded = {name for name in _imports("import intercom_mux.team.spare_daemon") if name.startswith("intercom_mux")}
-    assert loaded == {"intercom_mux", "intercom_mux.team", "intercom_mux.team.spare_daemon"}
+    assert loaded == {
+        "intercom_mux",
+        "intercom_mux.host",
+        "intercom_mux.host.process",
+        "intercom_mux.team",
+        "intercom_mux.team.spare_daemon",
+    }
 
 
 def test_a_team_daemon_starts_with_what_it_needs() -> None:

@@ -157,13 +157,11 @@ def _key(prompt: str, allowed: str) -> str:
         _Quit: It was q.
         KeyboardInterrupt: It was Ctrl-C.
     """
-    import termios
-    import tty
+    from intercom_mux.host import keyboard
 
     terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
     # What was typed ahead is kept: click.getchar would drop it.
-    tty.setcbreak(terminal, termios.TCSADRAIN)
+    undo = keyboard.key_by_key(terminal)
     try:
         text.emit(f"{prompt} · q quits")
         while True:
@@ -173,7 +171,7 @@ def _key(prompt: str, allowed: str) -> str:
             if key in allowed:
                 return key
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        undo()
 
 
 def _line(what: str) -> str | None:

@@ -146,14 +146,13 @@ def _confirm(question: str) -> None:
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
+    from intercom_mux.host import keyboard
     from intercom_mux.team import message_rules
 
     if not message_rules.load().confirm_send:
         return
-    with open("/dev/tty", "r+b", buffering=0) as terminal:
-        terminal.write(f"{question} [y/N] ".encode())
-        if terminal.readline().strip().lower() not in (b"y", b"yes"):
-            raise click.Abort
+    if keyboard.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise click.Abort
 
 
 def _send_and_wait(

@@ -264,9 +264,10 @@ def _check_server(state: TeamState) -> None:
 
 
 def _attach(state: TeamState, surface: str | None) -> None:
+    from intercom_mux.host.process import become
     from intercom_mux.team.multiplexer import attach_argv
 
     argv = attach_argv(state, surface)
     environment = {k: v for k, v in os.environ.items() if k not in {"TMUX", "TMUX_PANE"}}
     sys.stdout.flush()
-    os.execvpe(argv[0], argv, environment)  # noqa: S606 - an argv list, no shell
+    become(argv, environment)

@@ -6,12 +6,13 @@ A pane sees the requests of the children that its own agent has started, or that
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from intercom_mux.client import pending_asks
 from intercom_mux.client.link import now_ms
 from intercom_mux.paths import IDENTITY_VARIABLE
-from intercom_mux.supervise import child_request, file_channel
+from intercom_mux.supervise import child_request
 from intercom_mux.supervise.answer import Pending, read
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def reply(
     picked = _pick(client, children, to or "") if children else None
     if picked is None:
         return client.reply(text, to=to, attachments=attachments, message_id=message_id)
+    from intercom_mux.supervise import file_channel
+
     row, one = picked
     file_channel.reply(one, text, attachments, now_ms())
     fate = "queued" if row["note"] == GONE else "socket_delivered"
@@ -84,7 +87,14 @@ def _pick(client: Client, children: list[tuple[Json, Waiting]], to: str) -> tupl
 
 
 def _children(me: Identity) -> list[tuple[Json, Waiting]]:
-    """Return the requests that are for `me` to answer, as rows of `pending` and as they stand."""
+    """Return the requests that are for `me` to answer, as rows of `pending` and as they stand; on Windows none.
+
+    Who owns a file, and that no link leads elsewhere, cannot be told there.
+    """
+    if sys.platform == "win32":
+        return []
+    from intercom_mux.supervise import file_channel
+
     now = now_ms()
     found = file_channel.waiting(now)
     if not found:
@@ -108,7 +118,8 @@ def _is_for(one: Waiting, me: Identity, holders: dict[str, str]) -> bool:
 
 def _holders() -> dict[str, str]:
     """Return of each channel whose child is seen to run the identity file of its pane; empty outside of panes."""
+    from intercom_mux.supervise.file_channel import VARIABLE
     from intercom_mux.team.process_table import environments_with
 
-    seen = environments_with(file_channel.VARIABLE)
-    return {os.path.realpath(each[file_channel.VARIABLE]): each.get(IDENTITY_VARIABLE, "") for each in seen}
+    seen = environments_with(VARIABLE)
+    return {os.path.realpath(each[VARIABLE]): each.get(IDENTITY_VARIABLE, "") for each in seen}

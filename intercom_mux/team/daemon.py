@@ -7,12 +7,10 @@ broker, panes run on, and the next `up` brings it back.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import logging.handlers
 import os
 import shutil
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -23,7 +21,10 @@ from intercom_mux import paths
 from intercom_mux.broker import lifecycle
 from intercom_mux.client.aio import read_frame
 from intercom_mux.errors import IntercomError, TeamError
-from intercom_mux.team import change, plan_file, revive
+from intercom_mux.host import files
+from intercom_mux.host.lock import try_lock
+from intercom_mux.host.signals import on_stop
+from intercom_mux.team import change, control_server, plan_file, revive
 from intercom_mux.team import state as team_states
 from intercom_mux.team.bring_up import bring_up, new_state
 from intercom_mux.team.control import control_socket, failed
@@ -63,17 +64,18 @@ class Daemon:
         self._typing_log = TypingLog(paths.private_dir(paths.team_state_dir(team_id)) / "typing.log")
         self._is_applying = asyncio.Lock()
         self._stopped = asyncio.Event()
+        self._secret: str | None = None
 
     async def run(self, on_listening: Callable[[], None] = lambda: None) -> None:
         """Serve until stopped; a team that was left by another daemon is taken over first."""
         paths.private_dir(paths.runtime_dir())
-        path = paths.socket_path(paths.private_dir(paths.team_runtime_dir(self.team_id)) / "control.sock")
-        path.unlink(missing_ok=True)
+        paths.private_dir(paths.team_runtime_dir(self.team_id))
+        path = paths.socket_path(control_socket(self.team_id))
+        files.remove(path)
         left = team_states.load(self.team_id)
         if left is not None:
             await self._take_over(left)
-        server = await asyncio.start_unix_server(self._serve, str(path))
-        path.chmod(0o600)
+        server, self._secret = await control_server.listen(path, self._serve)
         on_listening()
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._leave_if_unused())]
         try:
@@ -83,7 +85,7 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             server.close()
-            path.unlink(missing_ok=True)
+            files.remove(path)
             if self.running is not None:
                 await self.running.stop()
             self._recorder.leave()
@@ -146,6 +148,7 @@ class Daemon:
         try:
             async with asyncio.timeout(REQUEST_S):
                 request = await read_frame(reader)
+            control_server.admit(request, self._secret)
             if request["type"] == "hook":
                 await answer_hook(self.running, request, reader, writer)
             else:
@@ -257,22 +260,17 @@ def main() -> None:
 
 def _lock_in_time(descriptor: int) -> bool:
     deadline = time.monotonic() + PREDECESSOR_END_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        else:
-            return True
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 async def _run(team_id: str) -> None:
     daemon = Daemon(team_id)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, daemon.stop)
+    on_stop(loop, daemon.stop)
     log.info("daemon of %s listens on %s", team_id, control_socket(team_id))
     await daemon.run(_tell_starter)
     log.info("daemon stopped")

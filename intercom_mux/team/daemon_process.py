@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.host.process import PYTHON
 from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.team import control
 from intercom_mux.team.spare_daemon import START_TIMEOUT_S
@@ -26,7 +26,7 @@ def serve_in_surface(team_id: str, mux: CmuxMultiplexer) -> None:
         TeamError: The daemon does not listen in time.
     """
     directory = paths.private_dir(paths.team_state_dir(team_id))
-    argv = (sys.executable, "-I", "-m", "intercom_mux.team.daemon", team_id)
+    argv = (*PYTHON, "-m", "intercom_mux.team.daemon", team_id)
     mux.open_daemon(SurfaceSpec("intercom-mux", argv, directory, unset=(paths.IDENTITY_VARIABLE,)))
     deadline = time.monotonic() + START_TIMEOUT_S
     while not is_listening(team_id):

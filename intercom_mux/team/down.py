@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
+from intercom_mux.host.process import DETACHED, PYTHON
 from intercom_mux.team import control, processes, stages, task_log, worktrees
 from intercom_mux.team import state as team_states
 from intercom_mux.team.lock import team_lock
@@ -167,7 +167,7 @@ def is_inside(team: TeamState) -> bool:
 def wait_for_end_of(parent: int) -> None:
     """Wait until we are no child of `parent` any more: while we are, the pane above it is our ancestor and spared."""
     deadline = time.monotonic() + PARENT_END_S
-    while os.getppid() == parent and time.monotonic() < deadline:
+    while processes.identify(parent) and os.getppid() == parent and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -178,13 +178,14 @@ def down_detached(team: TeamState, grace_s: float) -> Path:
     argv = ["down", "--team", team.id, "--grace", str(grace_s), "--after", str(os.getpid())]
     with log.open("wb") as stream:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-m", "intercom_mux", *argv],
+            [*PYTHON, "-m", "intercom_mux", *argv],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             cwd="/",
             env=environment,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     # It outlives us on purpose; without this, Popen's finaliser would warn about it.
     child.returncode = 0

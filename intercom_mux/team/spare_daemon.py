@@ -1,15 +1,15 @@
 """A team daemon's process, started ahead: its imports run while the command that wants it still has its own to do.
 
-The console script starts one before anything else, so this imports nothing of ours until a team is named.
+The console script starts one before anything else, so this imports next to nothing of ours until a team is named.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import subprocess
-import sys
-import time
+from threading import Timer
+
+from intercom_mux.host.process import DETACHED, PYTHON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ class SpareDaemon:
     def __init__(self) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "INTERCOM_MUX_IDENTITY"}
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "intercom_mux.team.daemon"],
+            [*PYTHON, "-m", "intercom_mux.team.daemon"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
             env=environment,
             start_new_session=True,
+            creationflags=DETACHED,
         )
 
     def __enter__(self) -> Self:
@@ -75,15 +76,12 @@ class SpareDaemon:
             raise TeamError(text, code="E_DAEMON", hint=f"see {log}")
 
     def _hear_out(self) -> bytes:
-        """Return all that it says until it listens, ends, or its time is over."""
+        """Return all that it says until it listens or ends; it is ended when its time is over."""
         assert self._process.stdout is not None  # noqa: S101 - it was opened as a pipe
-        descriptor = self._process.stdout.fileno()
-        deadline = time.monotonic() + START_TIMEOUT_S
+        limit = Timer(START_TIMEOUT_S, self._process.kill)
+        limit.start()
         said = b""
-        while not said.endswith(LISTENS):
-            left_s = max(0.0, deadline - time.monotonic())
-            can_be_read = select.select([descriptor], [], [], left_s)[0]
-            if not can_be_read or not (more := os.read(descriptor, 4096)):
-                break
+        while not said.endswith(LISTENS) and (more := os.read(self._process.stdout.fileno(), 4096)):
             said += more
+        limit.cancel()
         return said

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import BrokerError
+from intercom_mux.host import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def _write(team_id: str, tasks: list[Json]) -> None:
     fresh = paths.private_dir(file.parent) / "tasks.new"
     fresh.touch(mode=0o600)
     fresh.write_text(json.dumps(tasks[-MAX_TASKS:]))
-    fresh.replace(file)
+    files.replace(fresh, file)
 
 
 def known(team_id: str) -> list[Json]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from intercom_mux import paths
+from intercom_mux.host.lock import try_lock
 from intercom_mux.transcript import settings
 from intercom_mux.transcript.keeping import transcripts_dir
 
@@ -29,15 +29,18 @@ _NAME = "record"
 _LOCK = "recorder.pid"
 
 
-def pipe_for(team_id: str, peer: str, secrets: Iterable[tuple[str, str]]) -> Path:
+def pipe_for(team_id: str, peer: str, secrets: Iterable[tuple[str, str]]) -> Path | None:
     """Return the pipe into which all is to go that the program of `peer`, which starts now, prints.
 
-    Nothing is lost while no recorder runs: who writes waits, once the pipe is full.
+    None on Windows, where nothing is recorded. Nothing is lost while no recorder runs: who writes waits, once the
+    pipe is full.
 
     Raises:
         IntercomError: The directory is not ours.
         OSError: The pipe cannot be made.
     """
+    if sys.platform == "win32":
+        return None
     directory = _directory(team_id)
     for fifo in ("bell", f"{peer}.pipe"):
         with suppress(FileExistsError):
@@ -146,8 +149,4 @@ def _ring(directory: Path, what: bytes = b".") -> bool:
 
 def _is_locked(lock: int) -> bool:
     """Whether a recorder holds the lock; if not, we do until `lock` is closed."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
+    return not try_lock(lock)

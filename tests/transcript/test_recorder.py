@@ -29,6 +29,7 @@ class Pane:
 
     def __init__(self, name: str = "a", secrets: list[tuple[str, str]] | None = None) -> None:
         pipe = recording.pipe_for(TEAM, name, SECRET if secrets is None else secrets)
+        assert pipe is not None
         self.descriptor = os.open(pipe, os.O_RDWR)
 
     def print(self, data: bytes) -> None:
