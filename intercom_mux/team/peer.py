@@ -207,7 +207,7 @@ class TeamPeer:
         has_composer = self.profile.composer is None or detect.composer(self.profile, screen).kind != "absent"
         self._screen = follow(self._screen, text, _now(), is_sure=text != "idle" or has_composer)
         if self.profile.osc7501 and (news := self._osc7501.news()) is not None:
-            self._report = Dated(news, _now()) if news else None
+            self._report = succeed(self._report, news, _now(), names_tools=False) if news else None
         if self._is_native:
             self._native.observe(is_ready=self.was_ready and not self.has_exited, now=_now())
         self._restate()

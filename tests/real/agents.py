@@ -170,11 +170,12 @@ def _escalated(command: str) -> Shell:
 
 AGENTS = (
     Agent("claude", _claude, tells_tools=True, answers_by_turn=True),
-    Agent("codex", _codex, dialog=_escalated, answers_by_turn=True),
+    Agent("codex", _codex, dialog=_escalated, tells_tools=True, answers_by_turn=True),
     Agent(
         "codex",
         _codex,
         dialog=_escalated,
+        tells_tools=True,
         answers_by_turn=True,
         settings={"trust": True},
         variant="trusted-codex",
