@@ -29,7 +29,7 @@ to read its inbox."""
 
 STATES = ("blocked", "starting", "tool", "thinking", "idle")
 HOOK_STATES = ("idle", "thinking", "tool", "blocked")
-DIALECTS = ("claude", "gemini", "codex")
+DIALECTS = ("claude", "gemini", "codex", "pi")
 """Programs whose hook answers we can write."""
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::(json|sh))?\}")

@@ -164,7 +164,9 @@ class Mailbag:
     def _tell_behind(self, waiting: Sequence[Parcel], reason: str) -> None:
         """Tell the senders of what waits behind a held message how many go before theirs, and why the first is held."""
         for count, parcel in enumerate(waiting, 1):
-            others = "1 other" if count == 1 else f"{count} others" if count <= COUNTED else f"more than {COUNTED} others"
+            others = (
+                "1 other" if count == 1 else f"{count} others" if count <= COUNTED else f"more than {COUNTED} others"
+            )
             self._tell_once(parcel.message_id, f"behind {others}: {reason}")
 
     async def _deliver(self, parcel: Parcel) -> str:

@@ -54,7 +54,9 @@ def succeed(before: Dated | None, text: str, now: float, *, names_tools: bool = 
 
     `names_tools` is False for a source that knows no tools: its `thinking` may be the tool that was reported before.
     """
-    tool = before and (before.text if before.text.startswith("tool:") else before.tool)
+    tool = None
+    if before is not None:
+        tool = before.text if before.text.startswith("tool:") else before.tool
     if text == "thinking" and tool and not names_tools:
         return Dated(tool, now)
     return Dated(text, now, tool=tool if text.startswith("blocked") else None)

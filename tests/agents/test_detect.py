@@ -49,6 +49,7 @@ CODEX_DIALOG = (
     "  Press enter to confirm or esc to cancel\n"
 )
 CODEX_EMPTY = "› Ask Codex to do anything\n\n  ? for shortcuts\n"
+CODEX_WORKS = f"• Working (12s • esc to interrupt)\n\n{CODEX_EMPTY}"
 GEMINI_DIALOG = "│ ?  Shell touch x\n│ Allow execution of [touch]?\n│\n│ ● 1. Allow once\n│   2. Allow always\n"
 OPENCODE_EMPTY = "  ┃\n  ┃\n  ┃\n  ┃  Build  some-model\n  ╹▀▀▀▀▀▀\n   tab agents  ctrl+p commands\n"
 PI_FOOTER = "~/src\n0.0%/1.0M (auto)                some-model\n"
@@ -137,6 +138,17 @@ CASES = [
     ),
     Case("codex", "busy", "thinking", "empty", f"• Working (12s • esc to interrupt)\n\n{CODEX_EMPTY}", "⠹ src"),
     Case("codex", "streaming", "thinking", "empty", f"• The retry is in\n\n{CODEX_EMPTY}", "⠧ src"),
+    Case("codex", "command", "tool:Bash", "empty", f"• Running make test\n  │ lint\n\n{CODEX_WORKS}", "⠧ src"),
+    Case(
+        "codex",
+        "mcp",
+        "tool:intercom.intercom_ask",
+        "empty",
+        f"◦ Calling intercom.intercom_ask\n{CODEX_WORKS}",
+        "⠧ src",
+    ),
+    Case("codex", "after-a-command", "thinking", "empty", f"• Ran make test\n  └ ok\n\n{CODEX_WORKS}", "⠧ src"),
+    Case("codex", "words-of-an-answer", "thinking", "empty", f"• Running out of ideas\n\n{CODEX_EMPTY}", "⠧ src"),
     Case("codex", "permission", "blocked:permission", "absent", CODEX_DIALOG, "⠧ src"),
     Case("codex", "permission-title", "blocked:permission", "empty", CODEX_EMPTY, "[ ! ] Action Required | src"),
     Case(

@@ -181,7 +181,7 @@ AGENTS = (
         variant="trusted-codex",
     ),
     Agent("gemini", _gemini, tells_tools=True, answers_by_turn=True, distrusts_tmp=True),
-    Agent("opencode", _opencode, draft_holds=False, answers_by_turn=True),
-    Agent("pi", _pi, dialog=None),
+    Agent("opencode", _opencode, tells_tools=True, draft_holds=False, answers_by_turn=True),
+    Agent("pi", _pi, dialog=None, tells_tools=True, answers_by_turn=True),
     Agent("aider", _aider, is_typed_into=False, offers_tools=False),
 )
