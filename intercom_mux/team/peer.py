@@ -22,6 +22,7 @@ from intercom_mux.team.routes.base import Target
 from intercom_mux.team.routes.table import routes_to
 from intercom_mux.team.routes.wording import short_id
 from intercom_mux.team.status import Dated, follow, is_believed, merge, succeed
+from intercom_mux.team.terminal import with_terminal
 from intercom_mux.team.turns import Turn
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ class TeamPeer:
         if seen is None:
             text = self._screen.text if self.has_exited else "exited:?"
         else:
+            seen = with_terminal(self.profile, seen)
             self.exit_status = seen.exit_status
             self.was_ready = self.was_ready or not self.shows_readiness or detect.is_ready(self.profile, seen, screen)
             text = detect.detect(self.profile, seen, screen, was_ready=self.was_ready).text

@@ -16,6 +16,7 @@ from intercom_mux.errors import MultiplexerError
 from intercom_mux.team.routes.base import Outcome, Route
 from intercom_mux.team.routes.opencode import OpencodeServer, ServerError
 from intercom_mux.team.routes.wording import compose, one_word, short_id
+from intercom_mux.team.terminal import with_terminal
 
 if TYPE_CHECKING:
     from intercom_mux.team.routes.base import Parcel, Target
@@ -99,7 +100,7 @@ class HttpRoute(Route):
         state = (mux.states() or {}).get(surface)
         if state is None:
             raise MultiplexerError(f"surface {surface} is gone", code="E_SURFACE_GONE", surface=surface)
-        status = detect.detect(profile, state, mux.capture(surface))
+        status = detect.detect(profile, with_terminal(profile, state), mux.capture(surface))
         return None if status.state == "idle" else status.text
 
     # -- status and turns ----------------------------------------------------------------------------------------

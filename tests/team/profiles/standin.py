@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 import unicodedata
@@ -120,6 +121,8 @@ class StandIn(Hooked):
 
     def paint(self) -> None:
         self.shown_state = state = self.look()
+        if self.skin.edits_line:
+            set_mode(is_editing=state != "thinking")
         screen = ""
         if state != "starting":
             talk = "\n".join(map(self.told, self.transcript[-ROWS_OF_TALK:]))
@@ -143,6 +146,15 @@ class StandIn(Hooked):
         width = os.get_terminal_size().columns - len(self.skin.more) - 2
         rows = [row for line in (self.shown() or self.skin.placeholder).split("\n") for row in wrapped(line, width)]
         return "\n".join((self.skin.more if number else self.skin.first) + row for number, row in enumerate(rows))
+
+
+def set_mode(*, is_editing: bool) -> None:
+    """Have the terminal as a line editor has it, or as it is while a program works."""
+    mode = termios.tcgetattr(0)
+    edited = termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
+    mode[1] |= termios.OPOST
+    mode[3] = mode[3] & ~edited if is_editing else mode[3] | edited
+    termios.tcsetattr(0, termios.TCSANOW, mode)
 
 
 def wrapped(line: str, width: int) -> list[str]:
