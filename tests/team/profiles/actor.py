@@ -80,7 +80,8 @@ class Actor:
         (self.directory / "ready").touch()
 
     def work(self, text: str) -> None:
-        """Have a person start a turn that lasts until `rest`."""
+        """Have a person start a turn that lasts until `rest`, once the one before is over."""
+        self.wait_for_screen("idle")
         (self.directory / "work").touch()
         self.stage.type(PEER, text)
         wait_until(lambda: {"prompt": text} in self.stage.model(), what="the person's prompt")
