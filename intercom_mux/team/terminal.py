@@ -33,13 +33,15 @@ def mode(pid: int) -> str:
     """Return `PROMPT`, or "" for any other mode and where it cannot be told."""
     try:
         import termios
-
+    except ImportError:
+        return ""
+    try:
         terminal = os.open(_device(pid), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             _, output, _, local, *_ = termios.tcgetattr(terminal)
         finally:
             os.close(terminal)
-    except (ImportError, OSError, termios.error, subprocess.SubprocessError):
+    except (OSError, termios.error, subprocess.SubprocessError):
         return ""
     is_edited = not local & (termios.ICANON | termios.ECHO)
     return PROMPT if is_edited and output & termios.OPOST else ""

@@ -64,7 +64,7 @@ def test_a_peer_asks_and_gets_the_answer_with_a_persons_yes(team: RealTeam) -> N
     """The reply is a command that aider suggests; it runs when a person approves it."""
     team.model.when("colour", reply_with("blue-42"), Say("told them"))
     team.up()
-    ticket = team.as_friend("ask", "--async", "--json", "agent", "which colour?").json["messageId"]
+    ticket = team.as_friend("ask", "--async", "agent", "which colour?").out.strip()
     team.wait_dialog()
     assert team.as_friend("result", ticket).code != 0
     team.press("Enter")
@@ -76,7 +76,7 @@ def _is_held(team: RealTeam, why: str) -> None:
     assert asked.code == 7, asked
     assert why in asked.err
     assert team.status() == why
-    assert "intercom" not in team.screen()
+    assert "[intercom]" not in team.screen()
     team.as_friend("send", "agent", "mind the pears-2")
 
 

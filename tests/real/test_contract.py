@@ -109,7 +109,7 @@ def test_a_message_over_a_draft(team: RealTeam) -> None:
     _give_time(team)
     screen = team.screen()
     assert draft in screen
-    assert "intercom" not in screen
+    assert "[intercom]" not in screen
     team.press(*["BSpace"] * len(draft))
     team.reached("apples-1")
     assert not any(draft in prompt for prompt in team.model.prompts_containing("apples-1"))
