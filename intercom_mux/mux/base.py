@@ -47,6 +47,7 @@ class SurfaceState:
 
     `pid` is the program started in it, known also after its death. `exit_status` is None while it lives, and for a
     dead one whose status is not known (yet); a death by signal N is 128 + N. `name` is the name given to `open`.
+    `terminal` is filled in by team/terminal.py, never by a multiplexer.
     """
 
     id: str
@@ -57,6 +58,7 @@ class SurfaceState:
     command: str
     is_in_mode: bool
     name: str = ""
+    terminal: str = ""
 
 
 class Multiplexer(Protocol):

@@ -12,6 +12,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from intercom_mux.host.files import EXACT
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -144,7 +146,7 @@ class Writer:
                 remove_segment(self._directory, number)
 
     def _open(self, number: int) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | EXACT
         self._number = number
         # The index first: who sees a segment finds its index.
         self._index = os.open(index_file(self._directory, number), flags, 0o600)

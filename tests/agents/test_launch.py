@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from itertools import pairwise
@@ -99,6 +100,15 @@ def test_gemini_gets_a_settings_file_of_its_own() -> None:
     assert set(settings["hooks"]) == set(BUNDLED["gemini"].hooks.events)  # type: ignore[union-attr]  # it has hooks
     assert settings["mcpServers"]["intercom"]["trust"] is True
     assert ("--skip-trust" in gemini.argv, "--skip-trust" in started("gemini", trust=True).argv) == (False, True)
+
+
+def test_pi_gets_an_extension_that_calls_our_hooks() -> None:
+    """It is named on the command line of this start alone, and tells every event that the profile reads."""
+    pi = started("pi")
+    script = pi.files["intercom-mux.js"]
+    assert pi.argv[pi.argv.index("--extension") + 1] == "/run/bob.d/intercom-mux.js"
+    assert f'spawn({json.dumps(launching.our_command())}, ["hook", "pi", event]' in script
+    assert set(re.findall(r'tell\("(\w+)"', script)) == set(BUNDLED["pi"].hooks.events)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("sdk", [False], indirect=True)
