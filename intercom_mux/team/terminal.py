@@ -31,10 +31,10 @@ def with_terminal(profile: Profile, state: SurfaceState) -> SurfaceState:
 
 def mode(pid: int) -> str:
     """Return `PROMPT`, or "" for any other mode and where it cannot be told."""
-    try:
-        import termios
-    except ImportError:
+    if sys.platform == "win32":
         return ""
+    import termios
+
     try:
         terminal = os.open(_device(pid), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
