@@ -4,29 +4,16 @@
 set -eu
 cd "$(dirname "$0")/.."
 . examples/setup.sh
+. examples/stage.sh
 need_tmux
 make_venv "."
 
-home=$(mktemp -d /tmp/intercom-mux-quickstart.XXXXXX)
-export XDG_STATE_HOME="$home/state" XDG_CONFIG_HOME="$home/config"
 PATH="$PWD/$VENV/bin:$PATH"
-unset INTERCOM_MUX_IDENTITY
-cleanup() {
-    intercom-mux down --all >/dev/null 2>&1 || true
-    intercom-mux broker stop >/dev/null 2>&1 || true
-    rm -rf "$home"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-step() {
-    printf '\n\033[1m$ %s\033[0m\n' "$*"
-    "$@"
-}
+own_home quickstart
 
 cd examples/quickstart
-step intercom-mux up planner-worker.yaml --agent demo
-step intercom-mux ask reference-auth "How does this repo structure token refresh retries?"
+step "intercom-mux up planner-worker.yaml --agent demo"
+step 'intercom-mux ask reference-auth "How does this repo structure token refresh retries?"'
 printf '\nThe planner has handed out its tasks; waiting until the workers have done them'
 tries=0
 while [ "$(intercom-mux tasks --json | grep -c '"state": "done"')" -lt 3 ]; do
@@ -36,6 +23,6 @@ while [ "$(intercom-mux tasks --json | grep -c '"state": "done"')" -lt 3 ]; do
     sleep 0.5
 done
 printf '\n'
-step intercom-mux status
-step intercom-mux down
+step "intercom-mux status"
+step "intercom-mux down"
 printf '\nThat was the main job. Try it by hand: cd examples/quickstart && ../../%s/bin/intercom-mux up planner-worker.yaml --attach\n' "$VENV"

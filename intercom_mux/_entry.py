@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from intercom_mux.errors import IntercomError
 
 FAST_VERBS = ("send", "ask", "reply", "pending", "inbox", "progress")
+UP_WITHOUT_DAEMON = frozenset(("-h", "--help", "--dry-run", "--explain"))
 CRASH_LOG_MAX_BYTES = 1_000_000
 
 
@@ -54,9 +55,21 @@ def _run(arguments: list[str]) -> int:
         if isinstance(arguments_left, int):
             return arguments_left
         arguments = arguments_left
+    if arguments and arguments[0] == "up" and UP_WITHOUT_DAEMON.isdisjoint(arguments):
+        return _run_up(arguments)
     from intercom_mux.cli.main import run
 
     return run(arguments)
+
+
+def _run_up(arguments: list[str]) -> int:
+    """Start the team daemon's process before click and the layout's modules are loaded: both take as long."""
+    from intercom_mux.team.spare_daemon import SpareDaemon
+
+    with SpareDaemon() as spare:
+        from intercom_mux.cli.main import run
+
+        return run(arguments, spare)
 
 
 def _run_hook(words: list[str]) -> int:

@@ -9,13 +9,11 @@ on as they are; no JSON is read here but the text to print.
 from __future__ import annotations
 
 import os
-from _signal import (  # type: ignore[import-not-found]  # typeshed has no stub; `signal` would import enum
-    ITIMER_REAL,
-    SIGALRM,
-    setitimer,
-    signal,
-)
-from _socket import AF_UNIX, SOCK_STREAM, socket
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
 
 PATIENCE_S = 2.0
 """Longest time from start to answer."""
@@ -25,23 +23,44 @@ PAYLOAD_MAX_BYTES = 900_000
 ANSWER_MAX_BYTES = 1_048_576
 _PRINTED = b'{"type":"printed"}'
 
+if sys.platform == "win32":
+    from intercom_mux.host.hook_call import connect, set_alarm
+else:
+    from _signal import (  # type: ignore[import-not-found]  # typeshed has no stub; `signal` would import enum
+        ITIMER_REAL,
+        SIGALRM,
+        setitimer,
+        signal,
+    )
+    from _socket import AF_UNIX, SOCK_STREAM
+    from _socket import socket as new_socket
+
+    def set_alarm(seconds: float) -> None:
+        """Raise `TimeoutError` when `seconds` are over; 0 calls that off."""
+        signal(SIGALRM, _give_up)
+        setitimer(ITIMER_REAL, seconds)
+
+    def _give_up(*_: object) -> None:
+        raise TimeoutError
+
+    def connect(identity_file: str) -> tuple[socket, bytes]:
+        """Return a connection to the daemon beside an identity file, and the JSON pairs it wants: none."""
+        sock = new_socket(AF_UNIX, SOCK_STREAM)
+        sock.connect(identity_file.rpartition("/")[0] + "/control.sock")
+        return sock, b""  # type: ignore[return-value]  # what `socket.socket` derives from
+
 
 def run(arguments: list[str]) -> int:
     """Carry one hook call out; always 0. Must run in the main thread, for it sets an alarm."""
     try:
-        signal(SIGALRM, _give_up)
-        setitimer(ITIMER_REAL, PATIENCE_S)
+        set_alarm(PATIENCE_S)
         try:
             _call(arguments)
         finally:
-            setitimer(ITIMER_REAL, 0)
+            set_alarm(0)
     except BaseException:
         return 0
     return 0
-
-
-def _give_up(*_: object) -> None:
-    raise TimeoutError
 
 
 def _call(arguments: list[str]) -> None:
@@ -52,23 +71,23 @@ def _call(arguments: list[str]) -> None:
     payload = rest[0].encode("utf-8", "surrogateescape") if rest else _read_stdin()
     with open(file, "rb") as stream:
         identity = stream.read()
-    request = b'{"payload":%b,"identity":%b,"agent":"%b","event":"%b","type":"hook"}' % (
+    sock, keys = connect(file)
+    request = b'{%b"payload":%b,"identity":%b,"agent":"%b","event":"%b","type":"hook"}' % (
+        keys,
         _json_or_null(payload),
         identity,
         agent.encode(),
         event.encode(),
     )
-    sock = socket(AF_UNIX, SOCK_STREAM)
-    sock.connect(file.rpartition("/")[0] + "/control.sock")
     sock.sendall(len(request).to_bytes(4, "big") + request)
     answer = _read_exactly(sock, int.from_bytes(_read_exactly(sock, 4), "big"))
-    setitimer(ITIMER_REAL, 0)
+    set_alarm(0)
     text = _text_of(answer)
     if not text:
         return
     while text:
         text = text[os.write(1, text) :]
-    setitimer(ITIMER_REAL, ACKNOWLEDGE_S)
+    set_alarm(ACKNOWLEDGE_S)
     sock.sendall(len(_PRINTED).to_bytes(4, "big") + _PRINTED)
 
 

@@ -1,12 +1,11 @@
 """Reading `config.toml` of the user (docs/configuration.md), table by table. Strict: what is misspelt is told.
 
 Each table has one reader, which knows its keys and their kinds: `[broker]` broker/config.py, `[agents]` agents/find.py,
-`[messages]` team/message_rules.py, `[notify]` team/notice_rules.py.
+`[messages]` team/message_rules.py, `[notify]` team/notice_rules.py, `[transcripts]` transcript/settings.py.
 """
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-TABLES = ("broker", "agents", "messages", "notify")
+TABLES = ("broker", "agents", "messages", "notify", "transcripts")
 """The tables there are; a new one needs a reader and a place in docs/configuration.md."""
 
 
@@ -32,13 +31,17 @@ def table(name: str, *, keys: Collection[str], error: type[IntercomError] = Inte
         IntercomError: Of the kind `error`, code `E_CONFIG`: the file cannot be read, is no TOML, or has an unknown key.
     """
     try:
-        whole = tomllib.loads(config_file().read_text(encoding="utf-8"))
+        text = config_file().read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as problem_:
-        raise problem(f"is not TOML: {problem_}", error=error) from problem_
     except (OSError, ValueError) as problem_:
         raise problem(f"cannot be read: {problem_}", error=error) from problem_
+    import tomllib  # most users have no such file, and every command looks for it
+
+    try:
+        whole = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem_:
+        raise problem(f"is not TOML: {problem_}", error=error) from problem_
     check_keys("", whole, TABLES, error=error)
     value = whole.get(name, {})
     if not isinstance(value, dict):

@@ -1,7 +1,8 @@
-"""Where things live. Leaf module: imports only `errors`.
+"""Where things live. Imports only `errors` and `host`.
 
 State (journal, locks, `broker.json`, team states) is under `$XDG_STATE_HOME`; sockets are in a short 0700 directory
 under /tmp named by uid and state directory, because XDG_RUNTIME_DIR differs under ssh, cron and scrubbed environments.
+On Windows all of it is in the user's profile, which is closed to others.
 """
 
 from __future__ import annotations
@@ -9,9 +10,18 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from intercom_mux.errors import IntercomError
+from intercom_mux.host import address, files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import PurePath
+
+    AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 SOCKET_PATH_MAX_BYTES = 103
 """Longest AF_UNIX path that Linux (107) and macOS (103) both take."""
@@ -22,27 +32,42 @@ IDENTITY_VARIABLE = "INTERCOM_MUX_IDENTITY"
 
 def state_dir() -> Path:
     """Return the state directory; not created."""
-    base = os.environ.get("XDG_STATE_HOME") or ""
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
-    return root / "intercom-mux"
+    return base_dir("state", os.environ, Path.home()) / "intercom-mux"
 
 
 def config_dir() -> Path:
     """Return the user's configuration directory; not created."""
-    base = os.environ.get("XDG_CONFIG_HOME") or ""
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".config"
-    return root / "intercom-mux"
+    return base_dir("config", os.environ, Path.home()) / "intercom-mux"
+
+
+_BASES = {
+    "state": ("XDG_STATE_HOME", "LOCALAPPDATA", (".local", "state"), ("AppData", "Local")),
+    "config": ("XDG_CONFIG_HOME", "APPDATA", (".config",), ("AppData", "Roaming")),
+}
+
+
+def base_dir(kind: str, environ: Mapping[str, str], home: AnyPath, platform: str = sys.platform) -> AnyPath:
+    """Return where programs keep their "state" or "config"; a variable that is no absolute path counts for nothing."""
+    variable, on_windows, below_home, below_profile = _BASES[kind]
+    is_windows = platform == "win32"
+    for name in (variable, on_windows) if is_windows else (variable,):
+        base = type(home)(environ.get(name, ""))
+        if base.is_absolute():
+            return base
+    return home.joinpath(*(below_profile if is_windows else below_home))
 
 
 def runtime_dir() -> Path:
     """Return the directory of sockets that belongs to this user and state directory; not created."""
+    if sys.platform == "win32":
+        return state_dir() / "run"
     digest = hashlib.sha256(os.fsencode(state_dir())).hexdigest()[:8]
     return Path("/tmp") / f"imux-{os.getuid()}-{digest}"  # noqa: S108 - owner and mode are checked by private_dir
 
 
 def broker_socket() -> Path:
-    """Return the path of the broker's own socket."""
-    return runtime_dir() / "broker.sock"
+    """Return the address of the broker: its own socket, or an endpoint file (`host/address.py`)."""
+    return address.place(runtime_dir(), "broker")
 
 
 def broker_file() -> Path:
@@ -95,26 +120,23 @@ def private_dir(path: Path) -> Path:
     except OSError as error:
         problem = f"cannot create directory {path}: {error.strerror}"
         raise IntercomError(problem, code="E_PATH", path=str(path)) from error
-    problem = ""
-    if not stat.S_ISDIR(info.st_mode):
-        problem = "is a symbolic link or not a directory"
-    elif info.st_uid != os.getuid():
-        problem = f"belongs to uid {info.st_uid}, not to you"
+    is_directory = stat.S_ISDIR(info.st_mode)
+    problem = files.owner_problem(info) if is_directory else "is a symbolic link or not a directory"
     if problem:
         raise IntercomError(f"refusing {path}: it {problem}", code="E_PATH", hint=f"remove {path}", path=str(path))
-    if stat.S_IMODE(info.st_mode) & 0o077:
+    if files.mode_problem(info):
         path.chmod(0o700)
     return path
 
 
 def socket_path(path: Path) -> Path:
-    """Return `path` if AF_UNIX can bind it.
+    """Return `path` if AF_UNIX can bind it, or if it is an endpoint file.
 
     Raises:
         IntercomError: It is longer than `SOCKET_PATH_MAX_BYTES`.
     """
     size = len(os.fsencode(path))
-    if size > SOCKET_PATH_MAX_BYTES:
+    if size > SOCKET_PATH_MAX_BYTES and not address.is_tcp(path):
         raise IntercomError(
             f"socket path of {size} bytes is longer than {SOCKET_PATH_MAX_BYTES}: {path}", code="E_PATH", path=str(path)
         )

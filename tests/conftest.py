@@ -37,6 +37,7 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: str) -> Iterator[Path]:
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.setenv("XDG_STATE_HOME", str(root / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(root / "config"))
+    monkeypatch.setenv("PI_SUBAGENTS_TEMP_ROOT", str(root / "subagents"))
     monkeypatch.delenv(paths.IDENTITY_VARIABLE, raising=False)
     for name in _SCRUBBED:
         monkeypatch.delenv(name, raising=False)

@@ -12,10 +12,11 @@ PACKAGE = Path(__file__).parent.parent / "intercom_mux"
 
 TIERS = (
     {"errors"},
+    {"host"},
     {"paths", "config", "__init__"},
     {"wire"},
     {"broker", "client"},
-    {"agents", "mux", "layout"},
+    {"agents", "mux", "layout", "transcript"},
     {"team"},
     {"supervise"},
     {"bridges", "watch", "report"},
@@ -30,7 +31,7 @@ HOMES = {
     "textual": ("watch/app.py", "watch/dialogs.py", "watch/lists.py", "watch/answering.py"),
     "libtmux": ("mux/tmux.py",),
     "yaml": ("layout/", "agents/"),
-    "psutil": ("team/",),
+    "psutil": ("team/", "host/process.py"),
     "mcp": ("bridges/mcp_server.py",),
     "mcp_types": ("bridges/mcp_server.py",),
     "anyio": ("bridges/mcp_server.py",),

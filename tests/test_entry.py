@@ -138,3 +138,13 @@ def test_an_option_before_its_verb_is_told_where_it_goes(home: Path, capsys: pyt
     assert "hint: the option goes behind the verb: intercom-mux status --team …" in capsys.readouterr().err
     assert _entry.main(["--nonsense", "status"]) == 2
     assert "hint: intercom-mux --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["task"]])
+def test_a_group_alone_shows_its_help_and_no_error(
+    arguments: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _entry.main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("Usage: intercom-mux")
+    assert "error:" not in shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from tests.support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ALLOWED = {
     "__future__",
@@ -56,9 +59,14 @@ CALLS = [
 
 
 def _imports(body: str) -> set[str]:
+    return set(_words(body))
+
+
+def _words(body: str) -> list[str]:
+    """Return what `body` loads, after what it says on stderr."""
     program = PROGRAM.format(body=body)
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
-    return set(done.stderr.split())
+    return done.stderr.split()
 
 
 @pytest.fixture
@@ -98,3 +106,67 @@ def test_click_brings_in_nothing_heavy() -> None:
     by_click = _imports("import click")
     loaded = _imports("import intercom_mux.cli.main")
     assert not (loaded - by_click) & HEAVY
+
+
+NOT_FOR_A_DAEMON = {
+    *("intercom_mux.broker.history", "intercom_mux.broker.journal", "intercom_mux.layout.load", "sqlite3"),
+    *("intercom_mux.team.git", "intercom_mux.team.worktrees", "intercom_mux.cli"),
+    *("click", "email", "http", "libtmux", "rich", "tomllib", "urllib.request"),
+}
+"""What a team daemon needs later or never: `up` waits for all that it imports at its start."""
+
+NOT_FOR_UP = {
+    *("intercom_mux.broker.journal", "intercom_mux.mux.tmux", "intercom_mux.team.daemon", "intercom_mux.team.git"),
+    *("intercom_mux.team.processes", "intercom_mux.team.worktrees"),
+    *("asyncio", "http", "libtmux", "psutil", "rich", "sqlite3", "tomllib"),
+}
+"""What `up` of shells and agents needs not: the daemon has it, or only a team with worktrees or commands does."""
+
+
+def test_a_spare_daemon_costs_no_import_of_ours() -> None:
+    """The console script starts the daemon's process before click, the layout's modules and everything else of ours."""
+    loaded = {name for name in _imports("import intercom_mux.team.spare_daemon") if name.startswith("intercom_mux")}
+    assert loaded == {
+        "intercom_mux",
+        "intercom_mux.host",
+        "intercom_mux.host.process",
+        "intercom_mux.team",
+        "intercom_mux.team.spare_daemon",
+    }
+
+
+def test_a_team_daemon_starts_with_what_it_needs() -> None:
+    """Journal, git, HTTP and the like are imported when a team turns out to need them."""
+    assert not _imports("import intercom_mux.team.daemon, intercom_mux.mux.tmux") & NOT_FOR_A_DAEMON
+
+
+def test_up_imports_only_its_own_part(home: Path) -> None:
+    """A whole `up` of shells, in a process of its own, loads nothing of the daemon's, git's or the journal's."""
+    layout = home / "team.yaml"
+    layout.write_text("version: 1\nname: lean\ndefaults: {agent: shell}\npeers: {a: , b: }\n")
+    try:
+        body = f"from intercom_mux._entry import main; assert main(['up', {str(layout)!r}, '--json']) == 0"
+        assert not _imports(body) & NOT_FOR_UP
+    finally:
+        _imports("from intercom_mux._entry import main; assert main(['down', '--team', 'lean']) == 0")
+
+
+def test_up_starts_few_programs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Besides the broker, `up` starts the daemon and asks tmux for its version; the daemon opens all in one call."""
+    calls = home / "calls"
+    tmux = home / "bin" / "tmux"
+    tmux.parent.mkdir()
+    tmux.write_text(f'#!/bin/sh\necho "$*" >>{calls}\nexec {shutil.which("tmux")} "$@"\n')
+    tmux.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmux.parent}:{os.environ['PATH']}")
+    layout = home / "team.yaml"
+    layout.write_text("version: 1\nname: lean\ndefaults: {agent: shell}\npeers: {a: , b: , c: , d: }\n")
+    told = "sys.addaudithook(lambda event, _: event == 'subprocess.Popen' and print('PROGRAM', file=sys.stderr))"
+    try:
+        body = f"{told}\nfrom intercom_mux._entry import main; assert main(['up', {str(layout)!r}]) == 0"
+        assert _words(body).count("PROGRAM") == len(("broker", "daemon", "tmux -V"))
+        asked = calls.read_text()
+        assert asked.count("-V\n") == 1
+        assert (asked.count(" start-server "), asked.count(" source-file -")) == (1, 1)
+    finally:
+        _imports("from intercom_mux._entry import main; assert main(['down', '--team', 'lean']) == 0")

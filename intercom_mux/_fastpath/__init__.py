@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from intercom_mux._fastpath.caller import has_config, identity
+from intercom_mux._fastpath.caller import has_child_requests, has_config, identity
 from intercom_mux._fastpath.line import Line
 from intercom_mux._fastpath.verbs import VERBS
 from intercom_mux._fastpath.words import parse
@@ -39,6 +39,8 @@ def run(arguments: list[str]) -> int:
     call = parse(arguments)
     # On a terminal `ask` shows that it waits.
     if call is None or (arguments[0] == "ask" and sys.stderr.isatty()) or _may_ask_first(arguments[0]):
+        raise HandOver(arguments)
+    if arguments[0] in ("pending", "reply") and has_child_requests():
         raise HandOver(arguments)
     try:
         line = Line(identity())

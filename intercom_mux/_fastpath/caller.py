@@ -68,6 +68,26 @@ def has_config() -> bool:
     return os.path.exists(f"{root}/intercom-mux/config.toml")
 
 
+def has_child_requests() -> bool:
+    """Whether sub-agents of pi have ever asked something through their file channel that still lies there."""
+    base = os.environ.get("PI_SUBAGENTS_TEMP_ROOT", "").strip()
+    if not base:
+        temporary = next(filter(None, map(os.environ.get, ("TMPDIR", "TMP", "TEMP"))), "/tmp")  # noqa: S108
+        base = f"{temporary}/pi-subagents-uid-{os.getuid()}"
+    try:
+        channels = list(os.scandir(f"{base}/supervisor-channels"))
+    except OSError:
+        return False
+    return any(_has_entries(f"{channel.path}/requests") for channel in channels)
+
+
+def _has_entries(directory: str) -> bool:
+    try:
+        return bool(os.listdir(directory))
+    except OSError:
+        return False
+
+
 def _state_dir() -> str:
     base = os.environ.get("XDG_STATE_HOME") or ""
     root = base if base.startswith("/") else os.path.expanduser("~/.local/state")

@@ -85,7 +85,10 @@ def _ask(line: Line, call: Json) -> None:
     message["deadline"] = message["timestamp"] + int(timeout_s * 1000)
     try:
         line.post({"type": "send", "to": to, "message": message, "blocking": True, "group": os.urandom(16).hex()})
-        line.answer("delivered", "messageId", ask_id)
+        if line.answer("delivered", "messageId", ask_id)["delivery"] == "queued":
+            from intercom_mux.client.failures import AWAY
+
+            text.note(f"note: {text.short(ask_id)} waits: {AWAY}")
         end, receipt = _end_of_ask(line, ask_id, wait_until)
     except KeyboardInterrupt:
         text.note(text.left_open(ask_id))

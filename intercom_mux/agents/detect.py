@@ -25,6 +25,8 @@ class Seen(Protocol):
     @property
     def command(self) -> str: ...
     @property
+    def terminal(self) -> str: ...
+    @property
     def is_dead(self) -> bool: ...
     @property
     def exit_status(self) -> int | None: ...
@@ -86,6 +88,8 @@ def composer(profile: Profile, screen: str) -> Composer:
     if not found:
         return Composer("absent")
     draft = found[-1]["draft"] or ""
+    if rules.continuation is not None:
+        draft = rules.continuation.sub("\n", draft)
     if not squash(draft) or any(placeholder.fullmatch(one_line(draft)) for placeholder in rules.placeholders):
         return Composer("empty")
     return Composer("draft", draft)
@@ -112,6 +116,8 @@ def _first_match(profile: Profile, state: Seen, screen: str) -> Status:
 
 def _match(pattern: Pattern, state: Seen, screen: str) -> dict[str, str | None] | None:
     """Return the named groups of all parts when every part matches, else None."""
+    if pattern.terminal is not None and pattern.terminal != state.terminal:
+        return None
     tail = "\n".join(screen.rstrip().split("\n")[-pattern.lines :])
     parts = [(pattern.title, state.title), (pattern.command, state.command), *((one, tail) for one in pattern.screen)]
     captured: dict[str, str | None] = {}

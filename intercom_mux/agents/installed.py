@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from intercom_mux.agents.find import COMMAND, find_program, load_profiles, origin
 from intercom_mux.agents.launch import reply_channel
 from intercom_mux.errors import LayoutError
+from intercom_mux.host.process import DETACHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,7 @@ def _version(profile: Profile, program: str, limit_s: float) -> str | None:
             timeout=limit_s,
             check=False,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.agents.profile import CONDITIONS, LATE, PLACEHOLDER, Channel
+from intercom_mux.host.process import SCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ class Facts:
     model: str | None = None
     briefing: str = ""
     team: str = ""
+    team_id: str = ""
     index: str = ""
     session: str = ""
     scope: str = ""
@@ -98,7 +100,7 @@ def has_mcp() -> bool:
 @cache
 def our_command() -> str:
     """Return the path of the `intercom-mux` script of this installation, else of the one on PATH."""
-    beside = Path(sys.executable).parent / "intercom-mux"
+    beside = Path(sys.executable).parent / SCRIPT
     return str(beside) if beside.exists() else shutil.which("intercom-mux") or str(beside)
 
 

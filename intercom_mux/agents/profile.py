@@ -28,8 +28,10 @@ ROUTES = ("native", "hook", "http", "queue", "paste", "inbox")
 to read its inbox."""
 
 STATES = ("blocked", "starting", "tool", "thinking", "idle")
+TERMINALS = ("prompt",)
+"""Modes of a terminal: a line editor of the program reads it (team/terminal.py)."""
 HOOK_STATES = ("idle", "thinking", "tool", "blocked")
-DIALECTS = ("claude", "gemini", "codex")
+DIALECTS = ("claude", "gemini", "codex", "pi")
 """Programs whose hook answers we can write."""
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::(json|sh))?\}")
@@ -40,7 +42,8 @@ LATE = ("port", "secret")
 OPTIONAL = ("prompt", "model", "supervisor", "supervisor_session", "scope")
 """Placeholders whose value may be absent; what needs one is then left out."""
 PLACEHOLDERS = (
-    *("python", "cli", "binary", "name", "role", "briefing", "cwd", "team", "index", "session", "identity", "dir"),
+    *("python", "cli", "binary", "name", "role", "briefing", "cwd", "index", "session", "identity", "dir"),
+    *("team", "team_id"),
     *OPTIONAL,
     *LATE,
 )
@@ -60,12 +63,14 @@ class Pattern:
     """Evidence on a surface; every part that is given must match.
 
     `screen` regexes are searched, with ^ and $ at line ends, in the last `lines` lines that follow no blank tail.
+    `terminal` is one of `TERMINALS`, the mode that the terminal must be in.
     """
 
     title: re.Pattern[str] | None = None
     command: re.Pattern[str] | None = None
     screen: tuple[re.Pattern[str], ...] = ()
     lines: int = LINES
+    terminal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,13 @@ class StatusPattern:
 class ComposerRules:
     """Where the agent's input line is: the last match of `pattern` on the screen, its text in the group `draft`.
 
-    `placeholders` match in full the greyed text that an empty composer may show.
+    `placeholders` match in full the greyed text that an empty composer may show. `continuation` is a line end with what
+    the agent puts before each further row.
     """
 
     pattern: re.Pattern[str]
     placeholders: tuple[re.Pattern[str], ...] = ()
+    continuation: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +250,7 @@ class Profile:
 
     @property
     def status_sources(self) -> tuple[str, ...]:
-        """How its status is told, best first: native, hooks, http, osc7501, title, command, screen."""
+        """How its status is told, best first: native, hooks, http, osc7501, title, command, terminal, screen."""
         evidence = [pattern.evidence for pattern in self.status]
         sources = {
             "native": "native" in self.routes,
@@ -252,6 +259,7 @@ class Profile:
             "osc7501": self.osc7501,
             "title": any(one.title for one in evidence),
             "command": any(one.command for one in evidence),
+            "terminal": any(one.terminal for one in evidence),
             "screen": any(one.screen for one in evidence),
         }
         return tuple(name for name, is_there in sources.items() if is_there)

@@ -17,6 +17,7 @@ from intercom_mux.agents.profile import (
     QUEUE_PLACEHOLDERS,
     ROUTES,
     STATES,
+    TERMINALS,
     ComposerRules,
     Generated,
     HookEvent,
@@ -325,6 +326,7 @@ def _pattern(fields: Fields) -> Pattern:
         command=fields.regex("command"),
         screen=fields.regexes("screen"),
         lines=fields.number("lines", LINES),
+        terminal=fields.choice("terminal", TERMINALS),
     )
     if not any(key in fields for key in ("title", "command", "screen")):
         fields.complain("", "needs title, command or screen")
@@ -337,7 +339,9 @@ def _composer(fields: Fields) -> ComposerRules | None:
     if table is None:
         return None
     pattern = table.regex("pattern")
-    rules = ComposerRules(pattern or re.compile("(?P<draft>)"), table.regexes("placeholders"))
+    rules = ComposerRules(
+        pattern or re.compile("(?P<draft>)"), table.regexes("placeholders"), table.regex("continuation")
+    )
     if pattern is None or "draft" not in pattern.groupindex:
         table.complain("pattern", "must be a regex with a group named draft")
     table.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux.client.blocking import ASK_TIMEOUT_S
 from intercom_mux.errors import AskTicket, IntercomError
-from intercom_mux.supervise import contact
+from intercom_mux.supervise import contact, open_asks
 from intercom_mux.supervise.interview import read_request
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ def _attachments(arguments: Json) -> list[Json]:
 
 def reply(client: Client, arguments: Json, message_id: str) -> Answer:
     """Answer an ask."""
-    answer = client.reply(
-        arguments["message"], to=arguments.get("to"), attachments=_attachments(arguments), message_id=message_id
-    )
+    attachments = _attachments(arguments)
+    to, words = arguments.get("to"), arguments["message"]
+    answer = open_asks.reply(client, words, to=to, attachments=attachments, message_id=message_id)
     fate = "queued for" if answer["delivery"] == "queued" else "delivered to"
     late = "; the ask was over, it went as a message" if answer["isLate"] else ""
     return Answer(f"reply {fate} {answer['to']}{late}", answer)
@@ -130,7 +130,7 @@ def reply(client: Client, arguments: Json, message_id: str) -> Answer:
 
 def pending(client: Client, _arguments: Json, _id: str) -> Answer:
     """Show open asks."""
-    value: Json = client.request("pending")
+    value = open_asks.pending(client)
     lines = [f"asks to you, answer with intercom_reply to=ID:{_asks(value['to_me'])}"] if value["to_me"] else []
     if value["from_me"]:
         lines.append(f"asks of yours:{_asks(value['from_me'])}")

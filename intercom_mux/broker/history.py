@@ -6,7 +6,6 @@ after a crash what it had not brought into SQLite. Message bodies are shown; tok
 
 from __future__ import annotations
 
-import fcntl
 import json
 import sqlite3
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intercom_mux import paths
 from intercom_mux.broker.journal import SCHEMA_VERSION, Journal
 from intercom_mux.errors import BrokerError
+from intercom_mux.host.lock import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -161,10 +161,8 @@ def prune(*, days: float | None = None, mb: float | None = None) -> int:
     if not paths.journal_file().exists():
         return 0
     with (paths.state_dir() / "broker.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BrokerError("the broker is about to start or to stop", hint="try again") from None
+        if not try_lock(lock.fileno()):
+            raise BrokerError("the broker is about to start or to stop", hint="try again")
         return _prune_here(bounds)
 
 

@@ -268,19 +268,22 @@ class Journal:
         self.catch_up()
         scope, session = lookup.session
         if lookup.kind == "message":
-            return self._letter(f"target=? AND scope=? AND {_STARTS}", (session, scope, *_range(lookup.argument)))
+            values = (session, scope, *_range(lookup.argument))
+            return self._letter(f"target=? AND scope=? AND {_STARTS}", values, whole=lookup.argument)
         row = self._db.execute(
-            f"SELECT id, outcome FROM asks WHERE asker=? AND scope=? AND {_STARTS} ORDER BY created_at DESC",
-            (session, scope, *_range(lookup.argument)),
+            f"SELECT id, outcome FROM asks WHERE asker=? AND scope=? AND {_STARTS} ORDER BY id=? DESC, created_at DESC",
+            (session, scope, *_range(lookup.argument), lookup.argument),
         ).fetchone()
         if row is None:
             return None
         reply = self._letter("reply_to=? AND target=? AND scope=?", (row[0], session, scope))
         return {"id": row[0], "state": row[1] or "open", "reply": reply}
 
-    def _letter(self, where: str, values: tuple[Any, ...]) -> Json | None:
+    def _letter(self, where: str, values: tuple[Any, ...], *, whole: str = "") -> Json | None:
+        """Return the newest message that fits, the one with the id `whole` before all others."""
         row = self._db.execute(
-            f"SELECT sender_info, body, state FROM messages WHERE {where} ORDER BY seq DESC LIMIT 1", values
+            f"SELECT sender_info, body, state FROM messages WHERE {where} ORDER BY id=? DESC, seq DESC LIMIT 1",
+            (*values, whole),
         ).fetchone()
         if row is None:
             return None

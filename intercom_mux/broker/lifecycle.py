@@ -1,26 +1,28 @@
 """One broker per user and state directory: serve in the foreground, start on demand, find, stop.
 
-The broker holds an flock on `broker.lock` for its life; starters serialise on `broker.start`. Both vanish with their
+The broker holds a lock on `broker.lock` for its life; starters serialise on `broker.start`. Both vanish with their
 holder, so no crash leaves a lock behind.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import signal
-import socket
 import struct
 import subprocess
-import sys
 import time
 from typing import IO, TYPE_CHECKING, Any
 
 from intercom_mux import __version__, paths
 from intercom_mux.errors import BrokerError, IntercomError
+from intercom_mux.host import endpoint, files
+from intercom_mux.host import lock as locks
+from intercom_mux.host.limits import allow_open_files
+from intercom_mux.host.process import DETACHED, PYTHON, end
+from intercom_mux.host.unix import listening_pid
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -30,7 +32,7 @@ PLACE_TIMEOUT_S = 5.0
 OPEN_FILES = 10_240
 """Open files the broker asks for: more than its sessions and their commands need, less than macOS refuses."""
 
-_HEALTH = b'{"type":"health","requestId":"probe"}'
+_HEALTH = {"type": "health", "requestId": "probe"}
 
 
 def probe(path: Path, timeout_s: float = 1.0) -> dict[str, Any] | None:
@@ -39,13 +41,13 @@ def probe(path: Path, timeout_s: float = 1.0) -> dict[str, Any] | None:
     The key `broker` is "intercom-mux" for ours and absent for a stock one.
     """
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(timeout_s)
-            sock.connect(str(path))
-            sock.sendall(struct.pack(">I", len(_HEALTH)) + _HEALTH)
+        sock, keys = endpoint.dial(path, timeout_s)
+        with sock:
+            frame = json.dumps({**_HEALTH, **keys}).encode()
+            sock.sendall(struct.pack(">I", len(frame)) + frame)
             head = _read_exactly(sock, 4)
             answer = json.loads(_read_exactly(sock, min(struct.unpack(">I", head)[0], 65_536)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, BrokerError):
         return None
     is_broker = isinstance(answer, dict) and answer.get("protocol") == "pi-intercom" and answer.get("version") == 1
     return answer if is_broker else None
@@ -85,9 +87,10 @@ def ensure_running() -> Path:
         return path
     directory = paths.private_dir(paths.state_dir())
     with (directory / "broker.start").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.lock(lock.fileno())
         if probe(path) is None:
             _start(path, directory / "broker.log")
+        locks.release(lock.fileno())
     return path
 
 
@@ -117,13 +120,14 @@ def _start(path: Path, log_file: Path) -> None:
 
 def _spawn(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "intercom_mux.broker"],
+        [*PYTHON, "-m", "intercom_mux.broker"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
         env=environment,
         start_new_session=True,
+        creationflags=DETACHED,
     )
 
 
@@ -174,7 +178,7 @@ def _take_over(lock: IO[str], agents: Sequence[Path]) -> bool:
     from intercom_mux.broker import places
 
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not _try_lock(lock.fileno()):
+    while not locks.try_lock(lock.fileno()):
         is_served = probe(paths.broker_socket()) is not None and places.are_served(agents)
         if is_served or time.monotonic() > deadline:
             time.sleep(1)
@@ -188,18 +192,19 @@ def _serve_locked(directory: Path, idle_exit_s: float | None, *, announce: bool,
     from intercom_mux.broker.core.core import Core
     from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
-    from intercom_mux.broker.link import listen
     from intercom_mux.broker.places import Places
     from intercom_mux.broker.server import Server, log, now_ms
+    from intercom_mux.host.unix import listen
 
     _log_to(directory / "broker.log")
-    _allow_many_connections()
+    allow_open_files(OPEN_FILES)
     store = ExtensionStore(directory / "extension-state")
     now = now_ms()
     try:
         settings = config.load()
         limits = settings.limits
-        path = paths.socket_path(paths.private_dir(paths.runtime_dir()) / "broker.sock")
+        paths.private_dir(paths.runtime_dir())
+        path = paths.socket_path(paths.broker_socket())
         journal = Journal(
             paths.journal_file(),
             full_durability=settings.durability == "full",
@@ -207,12 +212,14 @@ def _serve_locked(directory: Path, idle_exit_s: float | None, *, announce: bool,
             history_mb=settings.history_mb,
         )
         snapshot = journal.load(now, limits.record_ttl, limits.records)
-        listener = listen(path)
         tcp.remove_file()
-        listeners, secret = [listener], None
-        if has_tcp:
-            endpoint = tcp.open_endpoint()
-            listeners, secret = [listener, endpoint.listener], endpoint.secret
+        listeners, secret = [], None
+        if path != tcp.endpoint_file():
+            listeners.append(listen(path))
+        if has_tcp or not listeners:
+            at_tcp = tcp.open_endpoint()
+            listeners.append(at_tcp.listener)
+            secret = at_tcp.secret
     except IntercomError as error:
         log.error("%s", f"{error}; {error.hint}" if error.hint else error)
         raise
@@ -248,16 +255,6 @@ def _remove_empty(*directories: Path) -> None:
             continue
 
 
-def _allow_many_connections() -> None:
-    """Raise the limit of open files, often 1,024, as far as we may: each session is one."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def _log_to(file: Path) -> None:
     """Log to a bounded file; a log that cannot be written never disturbs the broker."""
     import logging
@@ -276,7 +273,7 @@ def _write_broker_file(path: Path) -> None:
     value = {"pid": os.getpid(), "socket": str(path), "version": __version__, "started_at": time.time()}
     temporary = file.with_suffix(".tmp")
     temporary.write_text(json.dumps(value))
-    temporary.replace(file)
+    files.replace(temporary, file)
 
 
 def start_at(agents: Iterable[Path]) -> Path:
@@ -310,7 +307,7 @@ def foreign_broker(agent: Path) -> int | None:
     from intercom_mux.broker import places
 
     path = places.socket_of(agent)
-    pid = places.listening_pid(path)
+    pid = listening_pid(path)
     info = running()
     if pid is None or (info is not None and pid == info["pid"]):
         return None
@@ -339,10 +336,10 @@ def replace(agent: Path) -> int | None:
     start_at([agent])
     if pid is None:
         return None
-    os.kill(pid, signal.SIGTERM)
+    end(pid)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     path = places.socket_of(agent)
-    while places.listening_pid(path) == pid or places.recorded_pid(path) == pid:
+    while listening_pid(path) == pid or places.recorded_pid(path) == pid:
         if time.monotonic() > deadline:
             raise BrokerError(f"the broker (pid {pid}) does not stop", hint=f"kill -9 {pid}", pid=pid)
         time.sleep(0.01)
@@ -356,22 +353,19 @@ def stop() -> bool:
     Raises:
         BrokerError: It is still there after `STOP_TIMEOUT_S`.
     """
+    from intercom_mux.broker import tcp
+
     info = running()
     if info is None:
         return False
-    os.kill(int(info["pid"]), signal.SIGTERM)
+    end(int(info["pid"]))
     deadline = time.monotonic() + STOP_TIMEOUT_S
     with (paths.state_dir() / "broker.lock").open("w") as lock:
-        while not _try_lock(lock.fileno()):
+        while not locks.try_lock(lock.fileno()):
             if time.monotonic() > deadline:
                 raise BrokerError(f"the broker (pid {info['pid']}) does not stop", hint=f"kill -9 {info['pid']}")
             time.sleep(0.01)
-    return True
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        # Where ending a process asks it nothing, these are left to us.
+        paths.broker_file().unlink(missing_ok=True)
+        tcp.remove_file()
     return True

@@ -1,20 +1,15 @@
-"""The broker's sockets: one that listens; one of a client, what is still to be written to it, and how it ends."""
+"""The broker's socket of a client: what is still to be written to it, and how it ends."""
 
 from __future__ import annotations
 
-import os
 import selectors
-import socket
-import struct
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from intercom_mux.errors import BrokerError
 from intercom_mux.wire.frames import Splitter
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import socket
 
 OUTPUT_PAUSE_BYTES = 1_048_576
 """A client that has this much unread gets nothing more read from it."""
@@ -95,33 +90,3 @@ class Link:
         """End politely: its output first, then FIN, then a moment for it to hang up."""
         self.is_closing = True
         self.linger_until = time.monotonic() + LINGER_S
-
-
-def peer_uid(sock: socket.socket) -> int | None:
-    """Return the uid of the process behind a Unix socket: SO_PEERCRED on Linux, LOCAL_PEERCRED on macOS."""
-    if hasattr(socket, "SO_PEERCRED"):
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", raw)[1])
-    if sys.platform == "darwin":
-        return int(struct.unpack_from("II", sock.getsockopt(0, 1, 76))[1])
-    return None
-
-
-def listen(path: Path) -> socket.socket:
-    """Bind a 0600 listening Unix socket at `path`, replacing a stale one; the caller holds the broker's lock.
-
-    Raises:
-        BrokerError: The path cannot be bound.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old_mask = os.umask(0o177)
-    try:
-        path.unlink(missing_ok=True)
-        sock.bind(str(path))
-    except OSError as error:
-        sock.close()
-        raise BrokerError(f"cannot listen on {path}: {error.strerror or error}", path=str(path)) from error
-    finally:
-        os.umask(old_mask)
-    sock.listen(512)
-    return sock

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
-import struct
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
-from intercom_mux.errors import IntercomError
+from intercom_mux.errors import BrokerError, IntercomError
+from intercom_mux.host import files, unix
+from intercom_mux.host.process import may_be_older
+from intercom_mux.host.unix import listening_pid
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
 
 log = logging.getLogger("intercom_mux.broker")
@@ -32,8 +33,6 @@ CHECK_S = 1.0
 
 SPAWN_LOCK_STALE_S = 10.0
 """A spawn lock older than this counts for nothing; the stock client's rule."""
-
-UNKNOWN_PID = 0
 
 
 def agent_dir(text: str | Path) -> Path:
@@ -65,6 +64,11 @@ def remember(agents: Iterable[Path]) -> None:
     """
     file = _asked_file()
     for agent in agents:
+        if not unix.ARE_THERE:
+            # Sessions of pi look for a named pipe there, which we do not open.
+            raise BrokerError(
+                f"cannot listen for the sessions of {agent}: on Windows they look for a named pipe", path=str(agent)
+            )
         paths.private_dir(paths.socket_path(socket_of(agent)).parent)
         if agent not in _asked():
             paths.private_dir(file.parent)
@@ -74,6 +78,8 @@ def remember(agents: Iterable[Path]) -> None:
 
 def known() -> list[Path]:
     """Return the agent directories that exist: those asked for, then the usual ones of pi and atomic."""
+    if not unix.ARE_THERE:
+        return []
     usual = [*asked_by_environment(), Path.home() / ".pi" / "agent", Path.home() / ".atomic" / "agent"]
     return [agent for agent in dict.fromkeys([*_asked(), *usual]) if os.path.isdir(agent)]
 
@@ -93,24 +99,6 @@ def are_served(agents: Iterable[Path]) -> bool:
     return all(listening_pid(socket_of(agent)) is not None for agent in agents)
 
 
-def listening_pid(path: Path) -> int | None:
-    """Return the pid of the process that listens on a Unix socket, `UNKNOWN_PID` if not told; None if nobody does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.setblocking(False)
-        try:
-            sock.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except OSError:
-            return UNKNOWN_PID
-        if hasattr(socket, "SO_PEERCRED"):
-            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            return int(struct.unpack("3i", raw)[0])
-        if sys.platform == "darwin":
-            return int(struct.unpack("i", sock.getsockopt(0, 2, 4))[0])
-        return UNKNOWN_PID
-
-
 def recorded_pid(path: Path) -> int | None:
     """Return the pid in the `broker.pid` beside a socket if its writer lives, else None."""
     file = path.with_name("broker.pid")
@@ -118,7 +106,7 @@ def recorded_pid(path: Path) -> int | None:
         pid, written_at = int(file.read_text()), file.stat().st_mtime
     except (OSError, ValueError):
         return None
-    return pid if pid > 0 and _may_have_written(pid, written_at) else None
+    return pid if pid > 0 and may_be_older(pid, written_at) else None
 
 
 class _Held(NamedTuple):
@@ -192,7 +180,7 @@ class Places:
         return listener
 
     def _open(self, path: Path) -> socket.socket:
-        from intercom_mux.broker.link import listen
+        from intercom_mux.host.unix import listen
 
         _write_pid_file(path)
         try:
@@ -252,7 +240,7 @@ def _take_spawn_lock(path: Path) -> bool:
     if _is_stale(lock):
         lock.unlink(missing_ok=True)
     try:
-        descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY | files.EXACT, 0o600)
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "w") as file:
@@ -266,21 +254,4 @@ def _is_stale(lock: Path) -> bool:
         age_s = time.time() - taken_at / 1000
     except (OSError, ValueError):
         return False
-    return age_s > SPAWN_LOCK_STALE_S or not _may_have_written(pid, taken_at / 1000)
-
-
-def _may_have_written(pid: int, written_at: float) -> bool:
-    """Return whether `pid` lives and is older than a file written at `written_at` (Unix seconds): pids are reused."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        pass
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        (boot,) = (line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-    except (OSError, ValueError):
-        return True
-    started_at = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return fields[0] != "Z" and started_at < written_at + 2
+    return age_s > SPAWN_LOCK_STALE_S or not may_be_older(pid, taken_at / 1000)

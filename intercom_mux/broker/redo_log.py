@@ -13,6 +13,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from intercom_mux.host import files
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -36,14 +38,16 @@ class RedoLog:
 
     def __init__(self, path: Path, *, full_durability: bool = False) -> None:
         """Open or create it. Raises `OSError`."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | files.EXACT
         self._fd = os.open(path, flags, 0o600)
         self._size = os.fstat(self._fd).st_size
         self._full_durability = full_durability
 
     def read(self) -> list[Record]:
         """Return the records of every whole entry, in order. Raises `ValueError` if somebody else wrote it."""
-        data = os.pread(self._fd, self._size, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        with os.fdopen(os.dup(self._fd), "rb") as log:
+            data = log.read(self._size)
         records: list[Record] = []
         start = 0
         while start + _HEAD.size <= len(data):

@@ -21,9 +21,12 @@ from intercom_mux.broker import refused_commit
 from intercom_mux.broker.ask_files import AskFiles
 from intercom_mux.broker.core.model import Close, Lookup
 from intercom_mux.broker.journal import BATCH_RECORDS
-from intercom_mux.broker.link import Link, peer_uid
+from intercom_mux.broker.link import Link
 from intercom_mux.broker.throttle import Throttle
 from intercom_mux.errors import BrokerError, ProtocolError
+from intercom_mux.host import signals
+from intercom_mux.host.files import is_own
+from intercom_mux.host.unix import peer_uid
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ class Server:
             end.setblocking(False)
         self._wake_end = wake_end
         signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in signals.STOP:
             signal.signal(number, self._stop)
 
     def run(self) -> None:
@@ -209,7 +212,7 @@ class Server:
         if is_tcp:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         uid = None if is_tcp else peer_uid(sock)
-        if uid is not None and uid != os.getuid():
+        if uid is not None and not is_own(uid):
             log.warning("refused a connection of uid %s", uid)
             sock.close()
             return

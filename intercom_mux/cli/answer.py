@@ -50,10 +50,11 @@ def answer(team: str | None, as_json: bool) -> None:
 
 
 def _pending(team: str | None) -> list[Pending]:
-    from intercom_mux.supervise.asked import asked
+    """Return the open asks to the caller with their whole texts, oldest first."""
+    from intercom_mux.supervise import open_asks
 
     with connected(team, notes_waiting=False) as client:
-        return asked(client)
+        return open_asks.to_answer(client)
 
 
 def _print(found: list[Pending], *, as_json: bool) -> None:
@@ -66,6 +67,7 @@ def _print(found: list[Pending], *, as_json: bool) -> None:
 
 def _walk(team: str | None, found: list[Pending]) -> Iterator[Pending]:
     """Put one after the other to the person and send the answers; yield what stays open."""
+    from intercom_mux.supervise import open_asks
     from intercom_mux.supervise.answer import reply
 
     left = list(found)
@@ -81,7 +83,7 @@ def _walk(team: str | None, found: list[Pending]) -> Iterator[Pending]:
             yield one
             continue
         with connected(team, notes_waiting=False) as client:
-            text.emit(text.replied(client.reply(reply(one, answers), to=one.ask_id)))
+            text.emit(text.replied(open_asks.reply(client, reply(one, answers), to=one.ask_id)))
     if not found:
         text.emit("nothing waits for your answer")
 
@@ -155,13 +157,11 @@ def _key(prompt: str, allowed: str) -> str:
         _Quit: It was q.
         KeyboardInterrupt: It was Ctrl-C.
     """
-    import termios
-    import tty
+    from intercom_mux.host import keyboard
 
     terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
     # What was typed ahead is kept: click.getchar would drop it.
-    tty.setcbreak(terminal, termios.TCSADRAIN)
+    undo = keyboard.key_by_key(terminal)
     try:
         text.emit(f"{prompt} · q quits")
         while True:
@@ -171,7 +171,7 @@ def _key(prompt: str, allowed: str) -> str:
             if key in allowed:
                 return key
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        undo()
 
 
 def _line(what: str) -> str | None:

@@ -200,10 +200,12 @@ def _leave_on_signals() -> None:
     """Let a terminated command take its asks back, which a stock broker would otherwise hold for minutes."""
     import signal
 
+    from intercom_mux.host.signals import ENDED
+
     def leave(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDED:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, leave)
 

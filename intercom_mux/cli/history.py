@@ -11,6 +11,7 @@ import click
 from intercom_mux.cli import text
 from intercom_mux.cli.caller import json_option, print_json, refuse_without_journal
 from intercom_mux.cli.complete import peer_names
+from intercom_mux.wire.escalation import gist
 
 Json = dict[str, Any]
 
@@ -94,7 +95,7 @@ def _lines(rows: list[Json]) -> str:
         (_at(row["at"]), f"{row['from']} → {row['to']}", row["kind"], row["state"], text.short(row["id"]), row["text"])
         for row in rows
     ]
-    return text.table([(*cell[:5], text.one_line(cell[5])[:200]) for cell in cells], columns=text.width())
+    return text.table([(*cell[:5], text.one_line(gist(cell[5]))[:200]) for cell in cells], columns=text.width())
 
 
 def _conversation(value: Json) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.caller import connected, json_option, print_json, socket_option, team_option
+from intercom_mux.cli.ask import Duration
+from intercom_mux.cli.caller import connected, json_option, print_json, socket_option, team_option, watching
 from intercom_mux.cli.complete import peer_names
+
+if TYPE_CHECKING:
+    from intercom_mux.client.blocking import Client
 
 Json = dict[str, Any]
 
@@ -85,10 +89,13 @@ def _short_path(path: str) -> str:
 def pending(team: str | None, as_json: bool) -> None:
     """Show the asks that wait for your reply, and your own that are open.
 
-    In JSON `to_me` and `from_me`: id, with, text, age_s, left_s, is_blocking, is_active, state.
+    In JSON `to_me` and `from_me`: id, with, text, age_s, left_s, is_blocking, is_active, state, note. What a sub-agent
+    of pi asks through its file channel is among them; `for` then says whom it means.
     """
+    from intercom_mux.supervise import open_asks
+
     with connected(team) as client:
-        value = client.request("pending")
+        value = open_asks.pending(client)
         if as_json:
             print_json(value)
         else:
@@ -98,27 +105,41 @@ def pending(team: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("words", metavar="[ID]", nargs=-1)
 @click.option("--peek", is_flag=True, help="Do not mark them as read.")
+@click.option("--wait", type=Duration(), metavar="TIME", help="Wait so long (30s, 10m) for one to come.")
 @team_option
 @json_option
-def inbox(words: tuple[str, ...], peek: bool, team: str | None, as_json: bool) -> None:
-    """Show the messages that wait for you, oldest first, and mark them as read; with ID that one, read or not."""
-    from intercom_mux.errors import BrokerError, DeliveryError
+def inbox(words: tuple[str, ...], peek: bool, wait: float | None, team: str | None, as_json: bool) -> None:
+    """Show the messages that wait for you, oldest first, and mark them as read; with ID that one, read or not.
 
+    With --wait a program in a pane can be a peer: it is told of each message as it comes. Exit code 11: none came.
+    """
     if len(words) > 1:
         raise click.UsageError("one ID, or none")
+    if words and wait is not None:
+        raise click.UsageError("--wait is for whatever comes next, not for one ID")
+    if wait is not None:
+        with watching(team, "inbox --wait") as watcher:
+            _hand_over(watcher, watcher.mail(wait), peek, as_json)
+        return
     with connected(team, notes_waiting=False) as client:
-        letters = client.inbox(words[0] if words else None, peek=True)
-        if as_json:
-            print_json(letters)
-        else:
-            text.emit(text.letters(letters))
-        if peek:
-            return
-        try:
-            for letter in letters:
-                client.request("inbox", id=letter["id"])
-        except (OSError, DeliveryError) as error:
-            raise BrokerError(text.NOT_MARKED) from error
+        _hand_over(client, client.inbox(words[0] if words else None, peek=True), peek, as_json)
+
+
+def _hand_over(client: Client, letters: list[Json], peek: bool, as_json: bool) -> None:
+    """Print messages, and then say that they are read, unless only `peek`ed at."""
+    from intercom_mux.errors import BrokerError, DeliveryError
+
+    if as_json:
+        print_json(letters)
+    else:
+        text.emit(text.letters(letters))
+    if peek:
+        return
+    try:
+        for letter in letters:
+            client.request("inbox", id=letter["id"])
+    except (OSError, DeliveryError) as error:
+        raise BrokerError(text.NOT_MARKED) from error
 
 
 @click.command()

@@ -5,6 +5,8 @@ Command modules import nothing but click when they are imported; what they need,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from intercom_mux import __version__
@@ -18,6 +20,7 @@ from intercom_mux.cli import (
     history,
     hook,
     layouts,
+    logs,
     look,
     report,
     spawning,
@@ -30,8 +33,11 @@ from intercom_mux.cli import (
     watch,
 )
 
+if TYPE_CHECKING:
+    from intercom_mux.team.spare_daemon import SpareDaemon
+
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Teams": (teams.up, teams.down, teams.status, teams.attach, teams.logs, watch.watch),
+    "Teams": (teams.up, teams.down, teams.status, teams.attach, logs.logs, watch.watch),
     "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
     "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait),
     "Deciding": (supervisor.supervisor, answer.answer),
@@ -72,15 +78,19 @@ for _commands in SECTIONS.values():
         cli.add_command(_command)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], spare: SpareDaemon | None = None) -> int:
     """Run one command line through click and return its exit code; usage errors are shown here.
+
+    `spare` is what was started ahead for an `up`.
 
     Raises:
         IntercomError: What the command raises.
         KeyboardInterrupt: The user pressed Ctrl-C.
     """
     try:
-        code = cli.main(arguments, "intercom-mux", complete_var=complete.COMPLETE_VARIABLE, standalone_mode=False)
+        code = cli.main(
+            arguments, "intercom-mux", complete_var=complete.COMPLETE_VARIABLE, standalone_mode=False, obj=spare
+        )
     except click.ClickException as error:
         _show(error, arguments)
         return error.exit_code
@@ -94,6 +104,9 @@ def _show(error: click.ClickException, arguments: list[str]) -> None:
         from intercom_mux.cli.caller import print_json
 
         print_json({"error": {"code": "E_USAGE", "message": error.format_message()}})
+        return
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        text.note(error.format_message())
         return
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text.note(error.ctx.get_usage())

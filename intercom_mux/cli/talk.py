@@ -146,14 +146,13 @@ def _confirm(question: str) -> None:
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
+    from intercom_mux.host import keyboard
     from intercom_mux.team import message_rules
 
     if not message_rules.load().confirm_send:
         return
-    with open("/dev/tty", "r+b", buffering=0) as terminal:
-        terminal.write(f"{question} [y/N] ".encode())
-        if terminal.readline().strip().lower() not in (b"y", b"yes"):
-            raise click.Abort
+    if keyboard.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise click.Abort
 
 
 def _send_and_wait(
@@ -244,14 +243,17 @@ def reply(
 ) -> None:
     """Answer the ask you are at, or the only pending one; --to picks one of several.
 
-    TEXT is an argument, `-` for stdin, or --file. An ask that is over gets the text as an ordinary message.
+    TEXT is an argument, `-` for stdin, or --file. An ask that is over gets the text as an ordinary message. Requests of
+    pi's sub-agents are answered the same way; an interview's answers in JSON must fit its questions then.
     """
+    from intercom_mux.supervise import open_asks
+
     if len(words) > 1:
         raise click.UsageError(f"too many words: put the text in quotes ({' '.join(words)[:40]!r})")
     body = read_text(words[0] if words else None, source)
     attachments = read_attachments(files, snippets, contexts, body)
     with connected(team) as client:
-        answer = client.reply(body, to=to, attachments=attachments, message_id=message_id)
+        answer = open_asks.reply(client, body, to=to, attachments=attachments, message_id=message_id)
         if as_json:
             print_json(answer)
         else:
@@ -265,11 +267,24 @@ def reply(
 def cancel(message_id: str, team: str | None, as_json: bool) -> None:
     """Withdraw a message or an ask of yours, by its id; what an agent has begun is not undone."""
     with connected(team) as client:
-        asks = client.request("pending")["from_me"]
-        known = [row["id"] for row in asks if row["id"].startswith(message_id)]
-        whole_id = known[0] if len(known) == 1 else message_id
-        client.cancel(whole_id)
+        whole_id = _cancel(client, message_id)
         if as_json:
             print_json({"cancelled": whole_id})
         else:
             text.emit(f"cancelled {text.short(whole_id)}")
+
+
+def _cancel(client: Client, message_id: str) -> str:
+    """Withdraw what has this id, else the only open ask of ours whose id begins so; return its whole id."""
+    from intercom_mux.errors import DeliveryError
+
+    try:
+        client.cancel(message_id)
+    except DeliveryError:
+        asks = client.request("pending")["from_me"]
+        known = [row["id"] for row in asks if row["id"].startswith(message_id)]
+        if len(known) != 1:
+            raise
+        client.cancel(known[0])
+        return str(known[0])
+    return message_id

@@ -47,12 +47,16 @@ def add(title: str, owner: str | None, task_id: str, note: str, team: str | None
 @team_option
 @json_option
 def assign(task_id: str, peer: str, note: str, team: str | None, as_json: bool) -> None:
-    """Give a task to a peer, by a message to it; begun by another, it starts anew."""
+    """Give a task to a peer, by a message to it; begun by another, which is told so, it starts anew.
+
+    ID may be the start of the id, here and in `show`, `done` and `wait --task`.
+    """
     from intercom_mux.client import tasks
 
     with connected(team) as client:
         row = tasks.show(client, task_id)
-        _print(_give(client, peer, row["title"] or task_id, task_id, note), as_json=as_json)
+        words = note or (row["note"] if row["state"] == "assigned" else "")
+        _print(_give(client, peer, row["title"] or row["id"], row["id"], words), as_json=as_json)
 
 
 def _give(client: Client, peer: str, title: str, task_id: str, note: str) -> Json:
@@ -103,8 +107,8 @@ def done(task_id: str, note: str | None, team: str | None, as_json: bool) -> Non
     from intercom_mux.client import tasks
 
     with connected(team) as client:
-        home = tasks.show(client, task_id)["team"]
-        _print(client.progress(task_id, state="done", note=note, team=home), as_json=as_json)
+        row = tasks.show(client, task_id)
+        _print(client.progress(row["id"], state="done", note=note, team=row["team"]), as_json=as_json)
 
 
 def _print(row: Json, *, as_json: bool) -> None:

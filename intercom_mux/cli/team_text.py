@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Self
@@ -13,9 +12,10 @@ from intercom_mux.cli.text import current_task, one_line, plural, span, table, t
 from intercom_mux.layout.model import Arrangement
 from intercom_mux.team import start_order
 from intercom_mux.team.multiplexer import attach_argv
+from intercom_mux.transcript.secrets import looks_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from intercom_mux.team.command_plan import CommandPlan
     from intercom_mux.team.plan import PeerPlan, TeamPlan
@@ -25,7 +25,6 @@ Json = dict[str, Any]
 
 _SHOWN_ARGV = 160
 _MEANS = {"abort": "ends the start", "warn": "is told"}
-_SECRET = re.compile(r"(?i)(token|secret|passw|api_?key|private_?key|credential|auth)")
 
 
 def json_text(value: object) -> str:
@@ -49,7 +48,7 @@ def dry_run(plan: TeamPlan) -> str:
         reference = ", a reference" if peer.is_reference else ""
         lines.append(f"  {peer.name} ({peer.role}, {peer.profile}{reference}) in {peer.cwd}")
         lines.append(f"    {shown}")
-        lines += _details(peer)
+        lines += _details(peer, plan.secrets)
     lines += _commands("after_up", plan.after_up) + _commands("before_down", plan.before_down)
     lines += [f"note: {notice}" for notice in plan.notices]
     return "\n".join(lines)
@@ -71,7 +70,7 @@ def _order(plan: TeamPlan) -> list[str]:
     return [f"  order: {', then '.join(' + '.join(wave) for wave in waves)}"]
 
 
-def _details(peer: PeerPlan) -> list[str]:
+def _details(peer: PeerPlan, secrets: Collection[str]) -> list[str]:
     """Return what else there is to a peer's start: worktree, what it waits for, restarts, environment, files."""
     lines = []
     if tree := peer.worktree:
@@ -82,23 +81,24 @@ def _details(peer: PeerPlan) -> list[str]:
         lines.append(f"    waits for {', '.join(f'{each.peer} ({each.condition})' for each in peer.depends_on)}")
     if peer.restart.policy != "no":
         lines.append(f"    restarted {peer.restart.policy}, {peer.restart.max_retries} times in 10 minutes at most")
-    if env := masked({name: value for name, value in peer.env.items() if name != "PATH"}):
+    if env := masked({name: value for name, value in peer.env.items() if name != "PATH"}, secrets):
         lines.append(f"    environment {one_line(' '.join(f'{name}={value}' for name, value in env.items()))}")
     if peer.files:
         lines.append(f"    files {', '.join(peer.files)}")
     return lines
 
 
-def masked(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for people: the values of what is named like a secret are not shown."""
-    return {name: "…" if _SECRET.search(name) else launch.shown(value) for name, value in env.items()}
+def masked(env: Mapping[str, str], marked: Collection[str] = ()) -> dict[str, str]:
+    """Return an environment for people: the values of what is `marked`, or named like a secret, are not shown."""
+    hidden = {name for name in env if name in marked or looks_secret(name)}
+    return {name: "…" if name in hidden else launch.shown(value) for name, value in env.items()}
 
 
 def plan_json(plan: TeamPlan) -> Json:
     """Return what `up --dry-run --json` prints: the plan, with secrets masked, and the order of the start."""
     value = plan.to_json()
     for peer in value["peers"]:
-        peer["env"] = masked(peer["env"])
+        peer["env"] = masked(peer["env"], plan.secrets)
     value["order"] = start_order.waves({peer.name: peer.depends_on for peer in plan.peers})
     return value
 
@@ -199,7 +199,7 @@ def summary(value: Json) -> str:
         lines.append(f"added by `spawn` or `scale`: {', '.join(value['added'])}")
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
-    talk = next((peer["name"] for peer in reversed(value["peers"])), "NAME")
+    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != "board"), "NAME")
     lines += [
         f"watch  {value['attach']}",
         f'talk   intercom-mux ask {talk} "…"',

@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`, `attach`, `logs`: commands about whole teams."""
+"""`up`, `down`, `status`, `attach`: commands about whole teams."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from intercom_mux.cli.layouts import variables_option
 if TYPE_CHECKING:
     from intercom_mux.errors import TeamError
     from intercom_mux.layout.model import Layout
-    from intercom_mux.team.daemon_process import SpareDaemon
     from intercom_mux.team.decide import Decision
     from intercom_mux.team.plan import TeamPlan
+    from intercom_mux.team.spare_daemon import SpareDaemon
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
@@ -36,7 +36,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--explain", is_flag=True, help="Say of each peer whether it would be started and why; start nothing.")
 @click.option("--no-wait", is_flag=True, help="Return when every program lives, without waiting until it is ready.")
 @JSON
+@click.pass_obj
 def up(
+    started_ahead: SpareDaemon | None,
     layout: str | None,
     agent: str | None,
     variables: dict[str, str],
@@ -52,7 +54,7 @@ def up(
     that is in no team fills its place (docs/spawning.md).
     """
     from intercom_mux.cli import team_text
-    from intercom_mux.team.daemon_process import SpareDaemon
+    from intercom_mux.team.spare_daemon import SpareDaemon
 
     if explain:
         _, decisions = _decide(layout, variables)
@@ -65,7 +67,7 @@ def up(
         return
     if attach:
         _check_terminal()
-    with SpareDaemon() as spare:
+    with started_ahead or SpareDaemon() as spare:
         plan = _plan(layout, agent, variables)
         state, summary = _bring_up(plan, spare, layout or plan.name, wait_ready=not no_wait, is_quiet=as_json)
     click.echo(team_text.json_text(summary) if as_json else team_text.summary(summary))
@@ -222,13 +224,13 @@ def status(team: str | None, as_json: bool) -> None:
 def attach(peer: str | None, team: str | None) -> None:
     """Watch a team in this terminal, at PEER's pane if given. Detach with Ctrl-B d."""
     state = select(team)
-    surface = _surface(state, peer) if peer else None
+    surface = surface_of(state, peer) if peer else None
     _check_server(state)
     _check_terminal()
     _attach(state, surface)
 
 
-def _surface(state: TeamState, peer: str) -> str:
+def surface_of(state: TeamState, peer: str) -> str:
     from intercom_mux.errors import TeamError
 
     known = state.peers.get(peer)
@@ -262,33 +264,10 @@ def _check_server(state: TeamState) -> None:
 
 
 def _attach(state: TeamState, surface: str | None) -> None:
+    from intercom_mux.host.process import become
     from intercom_mux.team.multiplexer import attach_argv
 
     argv = attach_argv(state, surface)
     environment = {k: v for k, v in os.environ.items() if k not in {"TMUX", "TMUX_PANE"}}
     sys.stdout.flush()
-    os.execvpe(argv[0], argv, environment)  # noqa: S606 - an argv list, no shell
-
-
-@click.command()
-@click.argument("peer", required=False)
-@TEAM
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what comes.")
-@click.option("-n", "--lines", default=200, show_default=True, help="Lines to begin with.")
-@click.option("--raw", is_flag=True, help="Print the recorded bytes, escape sequences included.")
-@click.option("--daemon", is_flag=True, help="Print the team daemon's own log instead of a peer's.")
-def logs(peer: str | None, team: str | None, follow: bool, lines: int, raw: bool, daemon: bool) -> None:
-    """Print what PEER's program has printed since it was started."""
-    from intercom_mux import paths
-    from intercom_mux.cli import log_text
-
-    state = select(team)
-    directory = paths.team_state_dir(state.id)
-    if daemon:
-        file = directory / "daemon.log"
-    elif peer is None:
-        raise click.UsageError(f"name a peer: {', '.join(sorted(state.peers))}")
-    else:
-        _surface(state, peer)
-        file = directory / "logs" / f"{peer}.log"
-    log_text.print_log(file, lines=lines, follow=follow, raw=raw)
+    become(argv, environment)

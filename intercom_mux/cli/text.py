@@ -33,7 +33,7 @@ _FATES = {
     "thinking": "it will read it after its turn",
     "tool": "it will read it after its turn",
     "blocked": "the message waits until somebody answers its dialog",
-    "unknown": "the message waits until it is seen to be idle",
+    "unknown": "the message waits until it is seen to be idle, or reads its inbox",
     "exited": "the message waits until it is started again",
 }
 """State of a peer in which its agent is given nothing → what that means for a message."""

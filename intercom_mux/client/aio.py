@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from intercom_mux import paths
 from intercom_mux.broker import lifecycle
-from intercom_mux.client import address
 from intercom_mux.errors import BrokerError, IntercomError, ProtocolError
+from intercom_mux.host import endpoint
+from intercom_mux.host.address import is_tcp
 from intercom_mux.wire.frames import MAX_FRAME_BYTES, decode, encode
 
 if TYPE_CHECKING:
@@ -111,7 +114,7 @@ class Endpoint:
         return reader, keys
 
     async def _restart_broker(self) -> None:
-        if address.is_tcp(self._socket):
+        if is_tcp(self._socket) and self._socket != paths.broker_socket():
             return
         try:
             await asyncio.to_thread(lifecycle.ensure_running)
@@ -227,9 +230,9 @@ async def dial(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
         OSError: It cannot be reached.
         BrokerError: The endpoint file is refused.
     """
-    if not address.is_tcp(socket):
+    if sys.platform != "win32" and not is_tcp(socket):
         return *await asyncio.open_unix_connection(str(socket), limit=MAX_FRAME_BYTES), {}
-    at = address.read_endpoint(socket)
+    at = endpoint.read(socket)
     return *await asyncio.open_connection(at.host, at.port, limit=MAX_FRAME_BYTES), {"stateId": at.secret}
 
 

@@ -143,10 +143,12 @@ class Client(Link):
             frame["blocking"] = True
             frame["group"] = group
             try:
-                self._deliver(frame)
+                answer = self._deliver(frame)
             except DeliveryError as error:
                 yield target, error
                 continue
+            if on_receipt is not None and answer.get("delivery") == "queued":
+                on_receipt({"messageId": answer["messageId"], "status": "queued", "detail": failures.AWAY})
             open_asks[frame["message"]["id"]] = (target, frame)
         if self.dials != dials:
             self._repeat(open_asks)

@@ -18,6 +18,9 @@ _HINTS = {
     "E_MAILBOX_FULL": "its receiver does not keep up: look at it with `intercom-mux list`, then try again",
 }
 
+AWAY = "its receiver is not connected and gets it on its return"
+"""Why a message waits that was accepted for somebody who is away."""
+
 
 def refusal(frame: Json, to: str = "") -> DeliveryError:
     """Return the error that a `delivery_failed` frame stands for; `to` is the address that was written to."""

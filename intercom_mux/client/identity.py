@@ -13,6 +13,7 @@ from pathlib import Path
 
 from intercom_mux import paths
 from intercom_mux.errors import BrokerError
+from intercom_mux.host import files, process
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def write(file: Path, identity: Identity) -> None:
         "ask_wait_s": identity.ask_wait_s,
         "supervisor": asdict(identity.supervisor) if identity.supervisor else None,
     }
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.EXACT, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         json.dump(value, stream)
 
@@ -99,26 +100,14 @@ def of_pane() -> Identity | None:
 
 def of_shell(team: str | None = None, scope: str = "") -> Identity:
     """Return the identity of this terminal, stable for as long as its session leader lives."""
-    leader = os.getsid(0)
-    try:
-        terminal = os.ttyname(0).removeprefix("/dev/").replace("/", "")
-    except OSError:
-        terminal = str(leader)
+    terminal, shown = process.terminal_of_caller()
     return Identity(
-        session_id=f"shell-{leader}-{_start_ticks(leader)}",
-        name=f"shell-{terminal}",
+        session_id=f"shell-{terminal}",
+        name=f"shell-{shown}",
         socket=paths.broker_socket(),
         scope=scope,
         team=team,
     )
-
-
-def _start_ticks(pid: int) -> str:
-    """Return when a process started, in whatever unit the system counts: it only has to tell two holders apart."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return "0"
 
 
 def current(team: str | None = None, scope: str = "") -> Identity:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.broker import lifecycle
-from intercom_mux.client import address
 from intercom_mux.errors import BrokerError
+from intercom_mux.host import endpoint, process
 from intercom_mux.wire.frames import Splitter, decode, encode
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Link:
         self.dials += 1
         self._splitter = Splitter()
         self._frames.clear()
-        self._sock, keys = address.dial(self.identity.socket, ANSWER_TIMEOUT_S)
+        self._sock, keys = endpoint.dial(self.identity.socket, ANSWER_TIMEOUT_S)
         self._sock.sendall(encode({**self._registration(), **keys}))
         answer = self._next(time.monotonic() + ANSWER_TIMEOUT_S)
         if answer["type"] == "error":
@@ -105,7 +105,7 @@ class Link:
         if me.is_shell:
             mux["shell"] = True
             mux["view"] = me.team
-            session["pid"] = os.getsid(0)
+            session["pid"] = process.shell_pid()
         else:
             mux["token"] = me.token
         if self.wants_events:

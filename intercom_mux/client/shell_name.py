@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from intercom_mux import paths
 from intercom_mux.errors import DeliveryError
+from intercom_mux.host import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ def keep(session_id: str, name: str) -> None:
     paths.private_dir(paths.private_dir(paths.runtime_dir()) / file.parent.name)
     temporary = file.with_suffix(".tmp")
     temporary.write_text(name)
-    temporary.replace(file)
+    files.replace(temporary, file)
 
 
 def check(name: str, taken: Iterable[str]) -> None:

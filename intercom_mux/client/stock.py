@@ -8,7 +8,6 @@ keep it. docs/ARCHITECTURE.md, "Which broker".
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import os
 import time
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -19,6 +18,7 @@ from intercom_mux.client import identity as identities
 from intercom_mux.client.blocking import ASK_TIMEOUT_S, Client, Reply
 from intercom_mux.client.link import now_ms
 from intercom_mux.errors import BrokerError, DeliveryError
+from intercom_mux.host.lock import try_lock
 from intercom_mux.wire import letter
 
 if TYPE_CHECKING:
@@ -369,13 +369,12 @@ def _only_holder(session_id: str) -> IO[str] | None:
     while True:
         lock = file.open("w")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not try_lock(lock.fileno()):
+                lock.close()
+                return None
             # Its last holder may have removed the file between our opening and our locking it.
             if os.path.samestat(os.fstat(lock.fileno()), file.stat()):
                 return lock
-        except BlockingIOError:
-            lock.close()
-            return None
         except FileNotFoundError:
             pass
         lock.close()

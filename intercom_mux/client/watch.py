@@ -23,6 +23,8 @@ STEADY_MS = 1000
 SOON_S = 0.25
 SWEEP_S = 5.0
 """How often to look without any event."""
+MAIL_S = 0.2
+"""How often to look for mail, whose coming no event tells to a handle."""
 _UNKNOWN = "outcome unknown"
 
 
@@ -113,6 +115,7 @@ class Watcher(Client):
             PeerExited: It ended otherwise (`E_TASK_ENDED`).
         """
         deadline = time.monotonic() + timeout_s
+        task = tasks.show(self, task)["id"]
         while (row := tasks.show(self, task))["state"] != until:
             if row["state"] in ("done", "failed"):
                 reason = f"task {task} is {row['state']}{': ' if row['note'] else ''}{row['note']}"
@@ -122,6 +125,19 @@ class Watcher(Client):
                 raise WaitTimeout(f"not {until} within {timeout_s:g} s: {shown}", state=row["state"])
             self._until_news({}, min(deadline, time.monotonic() + SWEEP_S))
         return row
+
+    def mail(self, timeout_s: float) -> list[Json]:
+        """Wait until a message is in our mailbox and return all of them, as `inbox` does, unread.
+
+        Raises:
+            WaitTimeout: None came in `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (letters := self.inbox(peek=True)):
+            if time.monotonic() >= deadline:
+                raise WaitTimeout(f"no message within {timeout_s:g} s")
+            self._until_news({}, min(deadline, time.monotonic() + MAIL_S))
+        return letters
 
     def _ids(self, names: Sequence[str]) -> dict[str, str]:
         """Return id → shown name, for exact ids, names and unique starts of ids."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from intercom_mux import paths
 from intercom_mux.errors import LayoutError
+from intercom_mux.host.files import is_trusted
 from intercom_mux.layout.problems import did_you_mean, quoted, shown
 
 if TYPE_CHECKING:
@@ -186,11 +187,7 @@ def _is_planted(directory: Path) -> bool:
         anyone_may_write = directory.parent.stat().st_mode & stat.S_IWOTH
     except OSError:
         return False
-    return bool(anyone_may_write) and owner not in _trusted_owners()
-
-
-def _trusted_owners() -> set[int]:
-    return {os.getuid(), 0}
+    return bool(anyone_may_write) and not is_trusted(owner)
 
 
 def _layouts_in(directory: Path) -> dict[str, Path]:

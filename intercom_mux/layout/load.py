@@ -22,6 +22,7 @@ from intercom_mux.layout.model import (
     NAME_PATTERN,
     NAME_RULE,
     SCOPES,
+    VARIABLE_PATTERN,
     Layout,
     Mark,
 )
@@ -41,7 +42,8 @@ MAX_FILE_BYTES = 256 * 1024
 
 KEYS = (
     *("version", "extends", "include", "name", "description", "vars", "mux", "arrange", "focus", "supervisor"),
-    *("scope", "agents", "board", "notify", "before_up", "after_up", "before_down", "defaults", "roles", "peers"),
+    *("scope", "agents", "board", "notify", "secrets", "before_up", "after_up", "before_down", "defaults", "roles"),
+    "peers",
 )
 
 
@@ -162,6 +164,7 @@ class _Loader:
             isolated=root.choice("scope", SCOPES) == "isolated",
             agents=agents,
             notify=tuple(root.words("notify", shell) or ()),
+            secrets=self._secrets(root),
             before_up=read_commands(root, "before_up", "abort", reader.directory),
             after_up=read_commands(root, "after_up", "warn", reader.directory),
             before_down=read_commands(root, "before_down", "warn", reader.directory),
@@ -196,6 +199,13 @@ class _Loader:
             if name not in used:
                 guess = Guess(name, tuple(sorted(used)), "there is")
                 self._problems.add(root.mark, f"--var {name}", "no such variable here", guess)
+
+    def _secrets(self, root: Section) -> tuple[str, ...]:
+        names = root.words("secrets", str.split) or []
+        for name in names:
+            if not re.fullmatch(VARIABLE_PATTERN, name):
+                root.fault("secrets", f"{quoted(name)} is no name of a variable")
+        return tuple(names)
 
     def _check_description(self, root: Section) -> None:
         node = root.value("description")

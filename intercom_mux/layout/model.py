@@ -264,6 +264,7 @@ class Layout:
         supervisor: Name of a peer, or None.
         agents: The layout's own agent profiles by name, as raw data that was checked (docs/agents.md).
         notify: argv of what each notice runs, with {event}, {peer}, {status}, {task} and {team}; empty for nothing.
+        secrets: Names of variables whose values are masked in what is recorded and shown.
         before_up: Run one after the other; so are the other two.
         notices: What `validate` and `up` tell about the file though it is right.
     """
@@ -278,6 +279,7 @@ class Layout:
     isolated: bool = False
     agents: Mapping[str, Any] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     before_up: tuple[Command, ...] = ()
     after_up: tuple[Command, ...] = ()
     before_down: tuple[Command, ...] = ()

@@ -74,6 +74,7 @@ def _top_level() -> dict[str, Json]:
         "scope": _choice(SCOPES),
         "agents": _nullable({"type": "object", "additionalProperties": {"type": "object"}, **named}),
         "notify": _WORDS,
+        "secrets": {"anyOf": [_LINE, {"type": "array", "items": _pattern(f"^({VARIABLE_PATTERN})$")}]},
         "before_up": commands,
         "after_up": commands,
         "before_down": commands,

@@ -37,7 +37,8 @@ class SurfaceSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     log: Path | None = None
-    """File, in an existing directory, that is appended every byte the program prints, from the first one on; 0600."""
+    """Is given every byte the program prints, from the first one on: a file in an existing directory, appended to,
+    0600; or a named pipe, which is opened for reading too, so that it never breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class SurfaceState:
 
     `pid` is the program started in it, known also after its death. `exit_status` is None while it lives, and for a
     dead one whose status is not known (yet); a death by signal N is 128 + N. `name` is the name given to `open`.
+    `terminal` is filled in by team/terminal.py, never by a multiplexer.
     """
 
     id: str
@@ -56,6 +58,7 @@ class SurfaceState:
     command: str
     is_in_mode: bool
     name: str = ""
+    terminal: str = ""
 
 
 class Multiplexer(Protocol):

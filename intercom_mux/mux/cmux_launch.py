@@ -3,7 +3,7 @@
 Run by its path, as `python -I -S cmux_launch.py DIRECTORY`; imports nothing of the project. All bytes go through, both
 ways; standing between, it keeps what cmux does not tell. In DIRECTORY:
 
-    launch.json  what to run, and where the log goes, which gets every byte printed
+    launch.json  what to run, and where the log goes, which gets every byte printed: a file, or a pipe
     in           a pipe; what is written to it is typed, which is how a paste of several lines gets in
     pid          ours, from the start
     title        the one that the program has set last (that of the tab is the peer's name)
@@ -23,6 +23,7 @@ import pty
 import re
 import select
 import signal
+import stat
 import sys
 import termios
 import tty
@@ -34,6 +35,7 @@ _TITLE = re.compile(rb"\x1b\][02];([^\x07\x1b]*)(?:\x07|\x1b\\)")
 _BRACKETED = re.compile(rb"\x1b\[\?2004([hl])")
 _PART = 4096
 _LOOK_S = 0.2
+_WAITING_MAX = 4 * 1_048_576
 _OURS = 0
 
 
@@ -86,7 +88,7 @@ def _pass_through(child: int, master: int, directory: str, log: str | None) -> i
 
     What is to be typed never blocks us: a program may print much before it reads.
     """
-    kept = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600) if log else -1
+    kept = _Log(log) if log else None
     typed = os.open(os.path.join(directory, "in"), os.O_RDWR | os.O_NONBLOCK)
     os.set_blocking(master, False)
     status: int | None = None
@@ -108,15 +110,34 @@ def _pass_through(child: int, master: int, directory: str, log: str | None) -> i
         printed = _read(master) if master in ready else b""
         if printed:
             _write_all(1, printed)
-            if kept >= 0:
-                _write_all(kept, printed)
+            if kept:
+                kept.add(printed)
             rest = _keep_words(directory, rest + printed)
         elif master in ready:
             sources = []
+        if kept:
+            kept.add(b"")
         if status is None:
             status = _ended(child, is_certain=not sources)
         elif not printed:
             return status
+
+
+class _Log:
+    """Where all that is printed goes; who does not read it never holds up the program."""
+
+    def __init__(self, path: str) -> None:
+        is_pipe = os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
+        how = os.O_RDWR | os.O_NONBLOCK if is_pipe else os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        self._descriptor = os.open(path, how | os.O_NOFOLLOW, 0o600)
+        self._waiting = b""
+
+    def add(self, data: bytes) -> None:
+        """Write `data` after what waits; beyond 4 MiB the end of it is dropped."""
+        waiting = (self._waiting + data)[:_WAITING_MAX]
+        while waiting and (taken := _write_some(self._descriptor, waiting)):
+            waiting = waiting[taken:]
+        self._waiting = waiting
 
 
 def _ended(child: int, *, is_certain: bool) -> int | None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from intercom_mux.errors import MultiplexerError
+from intercom_mux.host.files import EXACT
 
 if TYPE_CHECKING:
     from intercom_mux.mux.base import SurfaceSpec
@@ -18,11 +19,11 @@ def check_spec(spec: SurfaceSpec) -> None:
         MultiplexerError: The directory is missing, or the log cannot be written.
     """
     check_directory(spec)
-    if spec.log is None:
+    if spec.log is None or spec.log.is_fifo():
         return
     try:
-        fd = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        os.fchmod(fd, 0o600)
+        fd = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | EXACT, 0o600)
+        os.chmod(spec.log, 0o600)
         os.close(fd)
     except OSError as error:
         raise MultiplexerError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
+
+from intercom_mux.host.process import is_running
 
 
 def wait_for_end(pid: int, limit_s: float) -> bool:
@@ -26,8 +27,4 @@ def is_zombie(pid: int) -> bool:
 
 
 def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return not is_zombie(pid)
+    return is_running(pid) and not is_zombie(pid)

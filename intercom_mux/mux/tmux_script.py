@@ -1,4 +1,4 @@
-"""The command text that opens surfaces in tmux. Pure but for two look-ups on PATH; imported by `tmux` only.
+"""The command text that opens surfaces in tmux. Pure but for look-ups on PATH and at the log; imported by `tmux` only.
 
 The text is given to `source-file -` on stdin, as one line: tmux drops the rest of a line after an error, argv has a
 limit of 16 KB, and nothing of it stands in `ps`. Text from outside never becomes part of a tmux format, where `#(…)`
@@ -273,7 +273,7 @@ def _log(pane: str, spec: SurfaceSpec) -> list[Command]:
         return []
     return [
         ["set-option", "-p", "-t", pane, "--", "@imux_log", shlex.quote(str(spec.log))],
-        ["pipe-pane", "-O", "-t", pane, "exec cat >> #{@imux_log}"],
+        ["pipe-pane", "-O", "-t", pane, f"exec cat {'1<>' if spec.log.is_fifo() else '>>'} #{{@imux_log}}"],
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 
 from intercom_mux.errors import MultiplexerError
 
@@ -28,10 +29,16 @@ def tmux_version(tmux_bin: str | None = None) -> tuple[int, int]:
     Raises:
         MultiplexerError: `E_TMUX_MISSING`: there is none, or it does not run; `hint` is the command that installs it.
     """
+    program = shutil.which(tmux_bin or "tmux")
+    if program is None:
+        raise MultiplexerError("tmux is not installed", code="E_TMUX_MISSING", hint=install_hint())
+    return _version_of(program)
+
+
+@cache
+def _version_of(program: str) -> tuple[int, int]:
     try:
-        out = subprocess.run([tmux_bin or "tmux", "-V"], capture_output=True, timeout=_LIMIT_S, check=True).stdout
-    except FileNotFoundError as error:
-        raise MultiplexerError("tmux is not installed", code="E_TMUX_MISSING", hint=install_hint()) from error
+        out = subprocess.run([program, "-V"], capture_output=True, timeout=_LIMIT_S, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise MultiplexerError(f"tmux does not run: {error}", code="E_TMUX_MISSING", hint=install_hint()) from error
     numbers = re.match(rb"tmux (?:next-)?(\d+)\.(\d+)", out)

@@ -23,6 +23,7 @@ Value = str | list[str]
 _HEAD = re.compile(r"(?:Run|Agent|Child index|Child intercom target): .*")
 _QUESTION = re.compile(r"\d+\. \[(.+?)\] \((single|multi|text|image|info)\) (.*)")
 _END = "Supervisor reply instructions:"
+_EXAMPLE = re.compile(r"```(?:json)?\s*(?=\{)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,15 @@ def read(ask_id: str, sender: str, text: str) -> Pending:
 def read_interview(body: str) -> Interview | None:
     """Return the interview that `interview.render` made `body` of, None if it is not of that shape.
 
-    Remarks above the questions become its description.
+    Remarks above the questions become its description. Line ends and brackets in ids and options can make it read as
+    another one; then the ids are not those of the example reply below, and it is taken for none.
     """
     above, mark, below = f"\n{body}".partition("\nQuestions:\n")
     if not mark:
         return None
     rows: list[dict[str, object]] = []
-    for line in below.partition(f"\n{_END}")[0].rstrip().splitlines():
+    listed, _, instructions = below.partition(f"\n{_END}")
+    for line in listed.rstrip().split("\n"):
         found = _QUESTION.fullmatch(line)
         if found:
             rows.append(dict(zip(("id", "type", "question"), found.groups(), strict=True), options=[]))
@@ -92,7 +95,20 @@ def read_interview(body: str) -> Interview | None:
         read = interviews.read_request({"questions": rows})
     except IntercomError:
         return None
+    wanted = _example_ids(instructions)
+    if wanted is not None and wanted != [question.id for question in read.to_answer]:
+        return None
     return Interview(read.questions, title.removeprefix("Interview: ") or None, description.strip() or None)
+
+
+def _example_ids(instructions: str) -> list[str] | None:
+    """Return the ids that the example of a reply answers, None if there is no such example."""
+    found = _EXAMPLE.search(instructions)
+    try:
+        value, _ = json.JSONDecoder().raw_decode(instructions[found.end() :]) if found else ({}, 0)
+        return [str(row["id"]) for row in value["responses"]]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _options(row: dict[str, object]) -> list[str]:

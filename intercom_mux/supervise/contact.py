@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.client.blocking import ASK_TIMEOUT_S
-from intercom_mux.errors import TeamError
+from intercom_mux.errors import DeliveryError, TeamError
 from intercom_mux.supervise import interview as interviews
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Json = dict[str, Any]
 DECISION = "Subagent needs a supervisor decision."
 INTERVIEW = "Subagent requests a structured supervisor interview."
 PROGRESS = "Subagent progress update."
+_AWAY = ("E_TARGET_DISCONNECTED", "E_TARGET_EXITED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,14 @@ def compose(heading: str, identity: Identity, body: str) -> str:
         TeamError: There is none.
     """
     child = supervisor_of(identity)
-    lines = [heading, f"Run: {child.run}", f"Agent: {child.agent}", f"Child index: {child.index}"]
-    if identity.name:
-        lines.append(f"Child intercom target: {identity.name}")
+    return headed(heading, child.run, child.agent, child.index, identity.name, body)
+
+
+def headed(heading: str, run: str, agent: str, index: int, name: str | None, body: str) -> str:
+    """Return `body` under what a supervisor is told of the child that writes it."""
+    lines = [heading, f"Run: {run}", f"Agent: {agent}", f"Child index: {index}"]
+    if name:
+        lines.append(f"Child intercom target: {name}")
     return "\n".join([*lines, "", body])
 
 
@@ -78,6 +84,8 @@ def need_decision(
     message_id: str | None = None,
 ) -> Reply:
     """Ask the supervisor and wait for its reply, which the caller acknowledges.
+
+    One that is away and cannot be asked gets the question as a message on its return, and the error says so.
 
     Raises:
         TeamError: There is no supervisor.
@@ -122,4 +130,22 @@ def _ask(
     message_id: str | None,
 ) -> Reply:
     whom = supervisor_of(client.identity).session_id
-    return client.ask(whom, text, timeout_s=timeout_s, on_receipt=on_receipt, acknowledge=False, message_id=message_id)
+    try:
+        return client.ask(
+            whom, text, timeout_s=timeout_s, on_receipt=on_receipt, acknowledge=False, message_id=message_id
+        )
+    except DeliveryError as error:
+        if error.code not in _AWAY:
+            raise
+        raise _left_word(client, text, error) from error
+
+
+def _left_word(client: Client, text: str, refusal: DeliveryError) -> DeliveryError:
+    """Leave the question as a message for a supervisor that is away; return what its asker is told at once."""
+    boss, me = supervisor_of(client.identity), client.name or client.identity.session_id
+    try:
+        client.send(boss.session_id, f"{text}\n\n(You were away and nobody waits for a reply: send {me} a message.)")
+    except DeliveryError:
+        return refusal
+    hint = f"{boss.name} finds the question on its return: go on without it, or ask again then"
+    return DeliveryError(refusal.message, code=refusal.code, hint=hint)

@@ -24,7 +24,10 @@ _HOW_TO_REPLY = (
     "question is one of its options, to a multi question an array of them, to any other a text. Leave out what you "
     "cannot answer."
 )
-_FENCE = re.compile(r"```(?:json)?\s*(?=[{\[])", re.IGNORECASE)
+_FENCE = re.compile(r"(?:```|~~~)(?:json)?\s*(?=[{\[])", re.IGNORECASE)
+_PROBLEMS = 50
+"""How many faults of a reply are told."""
+_SHOWN_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ def _example(question: Question) -> object:
 def read_reply(interview: Interview, text: str) -> Answers | None:
     """Return what a reply says, by its first fenced JSON or by the whole of it; None when it is plain prose."""
     fence = _FENCE.search(text)
-    body = text[fence.end() :] if fence else text.strip()
+    body = text[fence.end() :] if fence else text.strip().lstrip("\ufeff")
     if not body.startswith(("{", "[")):
         return None
     try:
@@ -210,14 +213,21 @@ def _read_responses(interview: Interview, rows: list[object]) -> Answers:
             continue
         question = questions.get(identity.strip())
         if question is None:
-            problems.append(f'"{identity}" is no question; the ids are {", ".join(q.id for q in interview.to_answer)}')
+            problems.append(f'"{identity[:_SHOWN_CHARS]}" is no question; {_ids(interview)}')
         elif question.id in responses:
             problems.append(f'"{question.id}" is answered twice')
         elif problem := _problem(question, row):
             problems.append(f'"{question.id}": {problem}')
         else:
             responses[question.id] = {"id": question.id, "value": _plain(row["value"])}
+    if len(problems) > _PROBLEMS:
+        problems[_PROBLEMS:] = [f"and {len(problems) - _PROBLEMS} more"]
     return Answers(tuple(responses.values()), tuple(problems))
+
+
+def _ids(interview: Interview) -> str:
+    ids = ", ".join(question.id for question in interview.to_answer)
+    return f"the ids are {ids}" if ids else "none takes an answer"
 
 
 def _problem(question: Question, row: Json) -> str | None:
@@ -239,8 +249,10 @@ def _problem(question: Question, row: Json) -> str | None:
 def _not_an_option(question: Question, value: object) -> str | None:
     if isinstance(value, str) and value.strip() in question.options:
         return None
-    return f"{json.dumps(value, ensure_ascii=False)[:80]} is not one of the options: {', '.join(question.options)}"
+    said = json.dumps(value, ensure_ascii=False)[:_SHOWN_CHARS]
+    return f"{said} is not one of the options: {', '.join(question.options)}"
 
 
 def _plain(value: Any) -> Any:
-    return [each.strip() for each in value] if isinstance(value, list) else value.strip()
+    """Return an answer without the blanks around it, each option once."""
+    return list(dict.fromkeys(each.strip() for each in value)) if isinstance(value, list) else value.strip()

@@ -28,7 +28,7 @@ SETTLE_S = 0.15
 """How long a program without a sign of readiness must have lived to count as running."""
 
 LAST_SCREEN_LINES = 12
-LAST_WORDS_LOOKS = 8
+LAST_WORDS_LOOKS = 20
 HEARTBEAT_S = 20.0
 """How often a long wait tells that it goes on."""
 
@@ -187,7 +187,8 @@ class _Start:
                 self._emit({"type": "event", "event": "opened", "peers": opened})
                 self._begun |= dict.fromkeys(opened, _now())
                 waiting |= {name: self._running.peers[name] for name in opened}
-            await self._running.look()
+            else:
+                await self._running.look()
             await self._settle(waiting)
             if left or waiting:
                 self._tell_of_long_wait(left, waiting)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from intercom_mux.host.process import has_terminal
+
 if TYPE_CHECKING:
     import psutil
 
@@ -23,9 +25,9 @@ def shared_service(process: psutil.Process, *, in_tree: bool) -> str | None:
     """
     name = process.name().lower()
     argv = process.cmdline()
-    if name.split(":")[0] in _MULTIPLEXERS and "client" not in name and process.terminal() is None:
+    if name.split(":")[0] in _MULTIPLEXERS and "client" not in name and not has_terminal(process):
         return "multiplexer server"
-    if (_is_own_service(argv) or _is_stock_broker(argv)) and process.terminal() is None:
+    if (_is_own_service(argv) or _is_stock_broker(argv)) and not has_terminal(process):
         return "intercom service"
     if not in_tree and _is_shared_daemon(argv):
         return "agent daemon that others may use"

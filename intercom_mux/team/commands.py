@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import selectors
-import signal
 import subprocess
 import time
 from collections import deque
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
 from intercom_mux.errors import TeamError
+from intercom_mux.host.pipes import reading
+from intercom_mux.host.process import DETACHED, end_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +23,6 @@ TAIL_LINES = 20
 END_S = 2.0
 """How long a command that ran out of time may take to end politely."""
 _DRAIN_S = 0.1
-_READ = 65_536
 
 
 def environment(team: str, project: str, socket: str, stage: str) -> dict[str, str]:
@@ -78,6 +78,7 @@ def run(what: str, command: CommandPlan, env: Mapping[str, str], on_line: Callab
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     except OSError as error:
         raise _failure(what, command, f"could not be started: {error.strerror or error}", ()) from error
@@ -98,12 +99,11 @@ def _follow(process: subprocess.Popen[bytes], line: Callable[[str], None], limit
     deadline = time.monotonic() + limit_s
     descriptor = cast("IO[bytes]", process.stdout).fileno()
     pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
+    with reading(descriptor) as read:
         while True:
             has_ended = process.poll() is not None
-            if selector.select(0 if has_ended else _DRAIN_S):
-                data = os.read(descriptor, _READ)
+            data = read(0 if has_ended else _DRAIN_S)
+            if data is not None:
                 *lines, pending = (pending + data).split(b"\n")
                 for one in lines:
                     line(one.decode(errors="replace").rstrip("\r"))
@@ -125,11 +125,9 @@ def _follow(process: subprocess.Popen[bytes], line: Callable[[str], None], limit
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the command and its process group: TERM, a grace, KILL."""
-    for number, grace_s in ((signal.SIGTERM, END_S), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
+    for force, grace_s in ((False, END_S), (True, None)):
+        with suppress(ProcessLookupError):
+            end_group(process.pid, force=force)
         try:
             process.wait(grace_s)
         except subprocess.TimeoutExpired:

@@ -7,7 +7,6 @@ Frames are those of the wire (docs/protocol.md, "Framing"). A request is `{"type
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
@@ -20,6 +19,8 @@ from intercom_mux.errors import (
     TeamError,
     TeardownError,
 )
+from intercom_mux.host import endpoint
+from intercom_mux.host.address import place
 from intercom_mux.wire.frames import Splitter, decode, encode
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _KINDS = (TeamError, MultiplexerError, BrokerError, LayoutError, TeardownError, 
 
 
 def control_socket(team_id: str) -> Path:
-    """Return the path of a team's control socket."""
-    return paths.team_runtime_dir(team_id) / "control.sock"
+    """Return the address of a team's control connection: a socket, or an endpoint file (`host/endpoint.py`)."""
+    return place(paths.team_runtime_dir(team_id), "control")
 
 
 def request(team_id: str, frame: Json, *, timeout_s: float) -> Iterator[Json]:
@@ -44,11 +45,13 @@ def request(team_id: str, frame: Json, *, timeout_s: float) -> Iterator[Json]:
         TeamError: The daemon dies, or is silent for `timeout_s`.
         IntercomError: The daemon reports it as its failure.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(timeout_s)
+    try:
+        sock, keys = endpoint.dial(control_socket(team_id), timeout_s)
+    except (OSError, BrokerError) as error:
+        raise ConnectionRefusedError(f"no daemon of team {team_id} listens") from error
+    with sock:
         try:
-            sock.connect(str(control_socket(team_id)))
-            sock.sendall(encode(frame))
+            sock.sendall(encode({**frame, **keys}))
         except OSError as error:
             raise ConnectionRefusedError(f"no daemon of team {team_id} listens") from error
         splitter = Splitter()

@@ -7,29 +7,33 @@ broker, panes run on, and the next `up` brings it back.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import logging.handlers
 import os
 import shutil
-import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.broker import lifecycle
 from intercom_mux.client.aio import read_frame
 from intercom_mux.errors import IntercomError, TeamError
-from intercom_mux.team import change, plan_file, revive
+from intercom_mux.host import files
+from intercom_mux.host.lock import try_lock
+from intercom_mux.host.signals import on_stop
+from intercom_mux.team import change, control_server, plan_file, revive
 from intercom_mux.team import state as team_states
 from intercom_mux.team.bring_up import bring_up, new_state
 from intercom_mux.team.control import control_socket, failed
 from intercom_mux.team.hook_call import answer_hook
 from intercom_mux.team.plan import TeamPlan
 from intercom_mux.team.running import RunningTeam
+from intercom_mux.team.spare_daemon import LISTENS
 from intercom_mux.team.typing_log import TypingLog
+from intercom_mux.transcript import keeping, recording
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
@@ -56,20 +60,23 @@ class Daemon:
     def __init__(self, team_id: str) -> None:
         self.team_id = team_id
         self.running: RunningTeam | None = None
+        self._recorder = recording.Keeper(team_id)
         self._typing_log = TypingLog(paths.private_dir(paths.team_state_dir(team_id)) / "typing.log")
         self._is_applying = asyncio.Lock()
         self._stopped = asyncio.Event()
+        self._secret: str | None = None
 
-    async def run(self) -> None:
+    async def run(self, on_listening: Callable[[], None] = lambda: None) -> None:
         """Serve until stopped; a team that was left by another daemon is taken over first."""
         paths.private_dir(paths.runtime_dir())
-        path = paths.socket_path(paths.private_dir(paths.team_runtime_dir(self.team_id)) / "control.sock")
-        path.unlink(missing_ok=True)
+        paths.private_dir(paths.team_runtime_dir(self.team_id))
+        path = paths.socket_path(control_socket(self.team_id))
+        files.remove(path)
         left = team_states.load(self.team_id)
         if left is not None:
             await self._take_over(left)
-        server = await asyncio.start_unix_server(self._serve, str(path))
-        path.chmod(0o600)
+        server, self._secret = await control_server.listen(path, self._serve)
+        on_listening()
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._leave_if_unused())]
         try:
             await self._stopped.wait()
@@ -78,9 +85,10 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             server.close()
-            path.unlink(missing_ok=True)
+            files.remove(path)
             if self.running is not None:
                 await self.running.stop()
+            self._recorder.leave()
             self._typing_log.close()
 
     def stop(self) -> None:
@@ -88,8 +96,8 @@ class Daemon:
         self._stopped.set()
 
     async def _begin(self, plan: TeamPlan) -> RunningTeam:
-        """Begin a team of which nothing runs; the logs of an earlier life go."""
-        shutil.rmtree(paths.team_state_dir(plan.id) / "logs", ignore_errors=True)
+        """Begin a team of which nothing runs; the transcripts of an earlier life go on."""
+        keeping.label(plan.id, plan.name, Path(plan.project))
         return await self._take_over(new_state(plan))
 
     async def _take_over(self, state: TeamState) -> RunningTeam:
@@ -106,10 +114,15 @@ class Daemon:
             await asyncio.sleep(LOOK_BUSY_S if is_busy else LOOK_QUIET_S)
             if self.running is not None:
                 try:
+                    self._keep_recorder()
                     await self.running.look()
                     await self._revive(self.running)
                 except (IntercomError, OSError) as error:
                     log.warning("cannot look at the team: %s", error)
+
+    def _keep_recorder(self) -> None:
+        if self.running is not None and not self._stopped.is_set():
+            self._recorder.keep()
 
     async def _revive(self, running: RunningTeam) -> None:
         """Start the peers again whose time has come, unless somebody is changing the team."""
@@ -135,11 +148,14 @@ class Daemon:
         try:
             async with asyncio.timeout(REQUEST_S):
                 request = await read_frame(reader)
+            control_server.admit(request, self._secret)
             if request["type"] == "hook":
                 await answer_hook(self.running, request, reader, writer)
             else:
                 await self._answer(request, emit)
                 await writer.drain()
+                # Now that nobody waits for us.
+                self._keep_recorder()
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass
         except IntercomError as error:
@@ -198,6 +214,7 @@ class Daemon:
         self.running = None
         await running.stop()
         team_states.remove(self.team_id)
+        await asyncio.to_thread(recording.stop, self.team_id)
         shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
         shutil.rmtree(paths.peers_dir(self.team_id), ignore_errors=True)
         self.stop()
@@ -243,25 +260,30 @@ def main() -> None:
 
 def _lock_in_time(descriptor: int) -> bool:
     deadline = time.monotonic() + PREDECESSOR_END_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        else:
-            return True
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 async def _run(team_id: str) -> None:
     daemon = Daemon(team_id)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, daemon.stop)
+    on_stop(loop, daemon.stop)
     log.info("daemon of %s listens on %s", team_id, control_socket(team_id))
-    await daemon.run()
+    await daemon.run(_tell_starter)
     log.info("daemon stopped")
+
+
+def _tell_starter() -> None:
+    """Say to who started us, if that is not a person's terminal, that we listen, and nothing any more."""
+    if sys.stdout.isatty():
+        return
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), LISTENS)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

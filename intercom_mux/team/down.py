@@ -10,19 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
+from intercom_mux.host.process import DETACHED, PYTHON
 from intercom_mux.team import control, processes, stages, task_log, worktrees
 from intercom_mux.team import state as team_states
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.multiplexer import multiplexer_of
 from intercom_mux.team.retire import retire
 from intercom_mux.team.worktrees import Kept
+from intercom_mux.transcript import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,8 @@ def down(
 ) -> Ended:
     """End `team`: on return none of its processes lives, and its sockets, identities and state are gone.
 
-    Its logs stay until the next `up`, its tasks and statuses for `report`, and worktrees with work in them stay where
-    they are. `on_line` is told what the layout's `before_down` prints, and its failures, which hold up nothing.
+    Its transcripts stay until they are pruned, its tasks and statuses for `report`, and worktrees with work in them
+    where they are. `on_line` is told what the layout's `before_down` prints, and its failures, which hold up nothing.
 
     Raises:
         TeardownError: Some processes survived KILL; they are named, and the state is kept for another try.
@@ -81,6 +82,7 @@ def down(
                 hint="look at them with ps; then run `intercom-mux down` again",
                 survivors=[{"pid": proc.pid, "command": proc.command} for proc in survivors],
             )
+        recording.stop(team.id)
         kept = _clear_worktrees(team.id)
         on_step("telling the broker")
         task_log.keep(team.id)
@@ -165,7 +167,7 @@ def is_inside(team: TeamState) -> bool:
 def wait_for_end_of(parent: int) -> None:
     """Wait until we are no child of `parent` any more: while we are, the pane above it is our ancestor and spared."""
     deadline = time.monotonic() + PARENT_END_S
-    while os.getppid() == parent and time.monotonic() < deadline:
+    while processes.identify(parent) and os.getppid() == parent and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -176,13 +178,14 @@ def down_detached(team: TeamState, grace_s: float) -> Path:
     argv = ["down", "--team", team.id, "--grace", str(grace_s), "--after", str(os.getpid())]
     with log.open("wb") as stream:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-m", "intercom_mux", *argv],
+            [*PYTHON, "-m", "intercom_mux", *argv],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             cwd="/",
             env=environment,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     # It outlives us on purpose; without this, Popen's finaliser would warn about it.
     child.returncode = 0

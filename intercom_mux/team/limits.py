@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ def limited(argv: tuple[str, ...], resources: Resources) -> tuple[str, ...]:
     """Return the words that exec `argv` under `resources`; without any, `argv` itself.
 
     `memory_mb` is RLIMIT_DATA, not RLIMIT_AS: agents reserve far more addresses than they use. macOS does not
-    enforce it.
+    enforce it, and Windows knows neither program: there they count for nothing.
     """
+    if sys.platform == "win32":
+        return argv
     if resources.memory_mb is not None:
         argv = ("sh", "-c", _LIMIT_DATA, "sh", str(resources.memory_mb * 1024), *argv)
     if resources.nice is not None:

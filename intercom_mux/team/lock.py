@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError
+from intercom_mux.host import files, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +44,7 @@ def team_lock(
         yield
     finally:
         os.ftruncate(descriptor, 0)
+        lock.release(descriptor)
         os.close(descriptor)
 
 
@@ -52,7 +53,7 @@ def _acquire(directory: Path, on_wait: Callable[[str], None] | None, deadline: f
     while True:
         descriptor = _open(directory)
         try:
-            while not _try_lock(descriptor):
+            while not lock.try_lock(descriptor):
                 holder = _read_holder(descriptor)
                 text = _describe(holder)
                 if deadline is not None and time.monotonic() >= deadline:
@@ -76,7 +77,7 @@ def _open(directory: Path) -> int:
     problem: Exception | None = None
     for _ in range(_OPEN_ATTEMPTS):
         try:
-            return os.open(paths.private_dir(directory) / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            return os.open(paths.private_dir(directory) / "lock", os.O_RDWR | os.O_CREAT | files.EXACT, 0o600)
         except IntercomError as error:
             problem = error
             if not isinstance(error.__cause__, (FileNotFoundError, FileExistsError)):
@@ -86,14 +87,6 @@ def _open(directory: Path) -> int:
             if not isinstance(error, FileNotFoundError):
                 break
     raise TeamError(f"cannot lock {directory}: {problem}", path=str(directory)) from problem
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_current(descriptor: int, path: Path) -> bool:
@@ -107,13 +100,15 @@ def _is_current(descriptor: int, path: Path) -> bool:
 def _write_holder(descriptor: int, action: str) -> None:
     line = json.dumps({"pid": os.getpid(), "action": action, "since": time.time()}).encode() + b"\n"
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, line, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, line)
 
 
 def _read_holder(descriptor: int) -> dict[str, object] | None:
     """Return what the holder wrote; None when it is just writing it, or died before it could."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
+        holder = json.loads(os.read(descriptor, 4096))
     except ValueError:
         return None
     return holder if isinstance(holder, dict) and holder.keys() == {"pid", "action", "since"} else None

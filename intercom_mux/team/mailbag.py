@@ -21,6 +21,8 @@ log = logging.getLogger("intercom_mux.team")
 
 SWEEP_S = 2.0
 """How often held messages are offered again without any change of status."""
+COUNTED = 20
+"""How far from the head of the queue a message is told its exact place; each place is a receipt of its own."""
 SENT_MAX = 64
 """How many messages may wait for the agent to name them."""
 
@@ -156,9 +158,16 @@ class Mailbag:
                 continue
             reason = await self._deliver(parcel)
             if reason and any(route.keeps_order for route in self._routes):
-                for later in waiting[index + 1 :]:
-                    self._tell_once(later.message_id, f"behind another message: {reason}")
+                self._tell_behind(waiting[index + 1 :], reason)
                 return
+
+    def _tell_behind(self, waiting: Sequence[Parcel], reason: str) -> None:
+        """Tell the senders of what waits behind a held message how many go before theirs, and why the first is held."""
+        for count, parcel in enumerate(waiting, 1):
+            others = (
+                "1 other" if count == 1 else f"{count} others" if count <= COUNTED else f"more than {COUNTED} others"
+            )
+            self._tell_once(parcel.message_id, f"behind {others}: {reason}")
 
     async def _deliver(self, parcel: Parcel) -> str:
         """Deliver one message and tell its sender what became of it; return why it still waits, "" when it does not."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from intercom_mux.broker import lifecycle, places
 from intercom_mux.errors import TeamError
+from intercom_mux.host.unix import listening_pid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,7 +29,7 @@ def problem(profile: Profile, environment: Mapping[str, str]) -> str | None:
         return None
     agent = agent_dir(profile.name, environment)
     socket = places.socket_of(agent)
-    pid = places.listening_pid(socket)
+    pid = listening_pid(socket)
     if pid is None or _is_ours(pid):
         return None
     return (
@@ -47,7 +48,7 @@ def serve(agents: Collection[Path]) -> None:
     places.remember(agents)
     deadline = time.monotonic() + SERVE_TIMEOUT_S
     for agent in agents:
-        while not _is_ours(places.listening_pid(places.socket_of(agent))):
+        while not _is_ours(listening_pid(places.socket_of(agent))):
             if time.monotonic() >= deadline:
                 raise TeamError(
                     f"our broker does not listen at {places.socket_of(agent)}",

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shlex
-import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.errors import IntercomError
+from intercom_mux.host import process as host
 from intercom_mux.team import alarm, notice_rules, summary
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ async def _carry_out(argv: Sequence[str]) -> None:
     """
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+        *argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, creationflags=host.DETACHED
     )
     try:
         async with asyncio.timeout(COMMAND_S):
@@ -151,5 +150,5 @@ async def _carry_out(argv: Sequence[str]) -> None:
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                host.end_group(process.pid, force=True)
             await process.wait()

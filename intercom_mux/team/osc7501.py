@@ -1,4 +1,4 @@
-"""Status that a program writes to its terminal as OSC 7501, read from the raw log of its pane.
+"""Status that a program writes to its terminal as OSC 7501, read from its transcript.
 
 `ESC ] 7501 ; state=blocked:app=codex:kind=permission ESC \\` (or BEL). Multiplexers drop it, their pipes do not.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from intercom_mux.transcript.reader import Reader
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_MAX_BYTES = 262_144
-"""Most that one look reads; of a larger gain only the end is read, for only the last state counts."""
+"""Most that one look searches; of a larger gain only the end, for only the last state counts."""
 SEQUENCE_MAX_BYTES = 256
 
 _SEQUENCE = re.compile(rb"\x1b\]7501;([ -~]{0,200}?)(?:\x1b\\|\x07)")
@@ -22,11 +24,11 @@ CLEARED = ""
 
 
 class Osc7501Log:
-    """Follows the log at `path`, which may not exist yet; of what it holds already only the end is read."""
+    """Follows the transcript in `directory`, which may not exist yet; of what it holds only the end is read."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
+    def __init__(self, directory: Path) -> None:
+        self._reader = Reader(directory)
+        self._reader.seek_tail(LOOK_MAX_BYTES)
         self._rest = b""
 
     def news(self) -> str | None:
@@ -40,17 +42,10 @@ class Osc7501Log:
         return next((status for one in reversed(found) if (status := _status(one[1].decode())) is not None), None)
 
     def _gain(self) -> bytes:
-        with self._path.open("rb") as log:
-            size = log.seek(0, 2)
-            if size < self._position:
-                self._position, self._rest = 0, b""
-            start = max(self._position, size - LOOK_MAX_BYTES)
-            if start > self._position:
-                self._rest = b""
-            log.seek(start)
-            data = log.read(LOOK_MAX_BYTES)
-        self._position = start + len(data)
-        return data
+        gain = b""
+        while pieces := self._reader.read():
+            gain = b"".join([gain, *(piece.data for piece in pieces)])[-LOOK_MAX_BYTES:]
+        return gain
 
 
 def _status(text: str) -> str | None:

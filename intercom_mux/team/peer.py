@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux import paths
 from intercom_mux.agents import detect
 from intercom_mux.client.aio import Endpoint, Registration
 from intercom_mux.errors import BrokerError, IntercomError
@@ -22,7 +21,9 @@ from intercom_mux.team.routes.base import Target
 from intercom_mux.team.routes.table import routes_to
 from intercom_mux.team.routes.wording import short_id
 from intercom_mux.team.status import Dated, follow, is_believed, merge, succeed
+from intercom_mux.team.terminal import with_terminal
 from intercom_mux.team.turns import Turn
+from intercom_mux.transcript.keeping import transcripts_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ class TeamPeer:
         self._idle_since: float | None = None
         self._screen = Dated(self.status, 0.0)
         self._report: Dated | None = None
-        self._osc7501 = Osc7501Log(paths.team_state_dir(team.id) / "logs" / f"{state.name}.log")
+        self._osc7501 = Osc7501Log(transcripts_dir(team.id) / state.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._registration = Registration(
             session_id=state.session_id,
@@ -201,13 +202,14 @@ class TeamPeer:
         if seen is None:
             text = self._screen.text if self.has_exited else "exited:?"
         else:
+            seen = with_terminal(self.profile, seen)
             self.exit_status = seen.exit_status
             self.was_ready = self.was_ready or not self.shows_readiness or detect.is_ready(self.profile, seen, screen)
             text = detect.detect(self.profile, seen, screen, was_ready=self.was_ready).text
         has_composer = self.profile.composer is None or detect.composer(self.profile, screen).kind != "absent"
         self._screen = follow(self._screen, text, _now(), is_sure=text != "idle" or has_composer)
         if self.profile.osc7501 and (news := self._osc7501.news()) is not None:
-            self._report = Dated(news, _now()) if news else None
+            self._report = succeed(self._report, news, _now(), names_tools=False) if news else None
         if self._is_native:
             self._native.observe(is_ready=self.was_ready and not self.has_exited, now=_now())
         self._restate()

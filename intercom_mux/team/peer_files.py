@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux import paths
 from intercom_mux.agents.find import Profiles, load_profiles
 from intercom_mux.agents.launch import fill, needs
+from intercom_mux.host.files import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def _profiles_dir(team_id: str) -> Path:
 
 
 def _write(file: Path, content: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | EXACT, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(content)
 

@@ -15,9 +15,12 @@ from intercom_mux.client import identity as identities
 from intercom_mux.errors import TeardownError
 from intercom_mux.layout.model import Arrangement
 from intercom_mux.mux.base import Respawning, SurfaceSpec
+from intercom_mux.mux.environment import base_environment
 from intercom_mux.team import native_place, peer_files, processes
 from intercom_mux.team.retire import adopt, release, retire
 from intercom_mux.team.state import PeerState
+from intercom_mux.transcript.recording import pipe_for
+from intercom_mux.transcript.secrets import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +36,7 @@ ASK_MARGIN = 0.85
 async def start_peers(
     running: RunningTeam, plan: TeamPlan, wanted: Sequence[PeerPlan], *, in_place: bool = False
 ) -> list[str]:
-    """Register the peers, then open their surfaces, and return their names: an agent may speak as soon as it lives.
+    """Register the peers, open their surfaces, look at them, and return their names: an agent may speak at once.
 
     One that ran before keeps its session, with its mail; `in_place` its dead surface too, if the multiplexer can. What
     a failure leaves is the caller's to take back.
@@ -182,14 +185,16 @@ def _surface(running: RunningTeam, plan: TeamPlan, peer: PeerPlan, ready: peer_f
         supervisor=_supervisor(plan, peer),
     )
     identities.write(file, identity)
-    logs = paths.private_dir(paths.team_state_dir(plan.id) / "logs")
+    env = {**ready.env, paths.IDENTITY_VARIABLE: str(file)}
+    ours = [("INTERCOM_MUX_TOKEN", secret) for secret in (state.token, state.secret) if secret]
+    secrets = [*ours, *secrets_of({**base_environment(), **env}, plan.secrets)]
     return SurfaceSpec(
         name=peer.name,
         argv=ready.argv,
         cwd=Path(peer.cwd),
-        env={**ready.env, paths.IDENTITY_VARIABLE: str(file)},
+        env=env,
         unset=peer.unset,
-        log=logs / f"{peer.name}.log",
+        log=pipe_for(plan.id, peer.name, secrets),
     )
 
 
@@ -205,8 +210,8 @@ def _supervisor(plan: TeamPlan, peer: PeerPlan) -> identities.Supervisor | None:
 
 
 async def _note_processes(running: RunningTeam, names: list[str]) -> None:
-    """Write down which processes belong to the team, by pid and start time."""
-    seen = await asyncio.to_thread(running.mux.states) or {}
+    """Look at the team, and write down which processes belong to it, by pid and start time."""
+    seen = await running.look()
     for name in names:
         state = running.state.peers[name]
         surface = seen.get(state.surface or "")

@@ -23,13 +23,11 @@ from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.model import BOARD, Dependency, Mark, Restart
 from intercom_mux.layout.problems import Problems
-from intercom_mux.team import message_rules, native_place, worktrees
+from intercom_mux.team import message_rules, native_place
 from intercom_mux.team.command_plan import CommandPlan
-from intercom_mux.team.git import GitError
 from intercom_mux.team.limits import limited
 from intercom_mux.team.multiplexer import choose, socket_of
 from intercom_mux.team.state import team_id
-from intercom_mux.team.worktrees import WorktreePlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from intercom_mux.agents.profile import Profile, Resolved
     from intercom_mux.layout.model import Layout, PeerSpec
     from intercom_mux.team.decide import Decision
+    from intercom_mux.team.worktrees import WorktreePlan
 
 Json = dict[str, Any]
 _NO_RESTART = Restart()
@@ -79,7 +78,10 @@ class PeerPlan:
     def from_json(cls, value: Json) -> PeerPlan:
         """Return the peer that `dataclasses.asdict` gave."""
         revived: Json = {key: tuple(value[key]) for key in ("argv", "unset", "routes")}
-        revived["worktree"] = WorktreePlan.from_json(value["worktree"]) if value["worktree"] else None
+        if value["worktree"]:
+            from intercom_mux.team.worktrees import WorktreePlan
+
+            revived["worktree"] = WorktreePlan.from_json(value["worktree"])
         revived["depends_on"] = tuple(Dependency(**each) for each in value["depends_on"])
         return cls(**{**value, **revived, "restart": Restart(**value["restart"])})
 
@@ -110,6 +112,7 @@ class TeamPlan:
     notices: tuple[str, ...] = ()
     agents: Json = field(default_factory=dict)
     notify: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     agent: str | None = None
     before_up: tuple[CommandPlan, ...] = ()
@@ -124,7 +127,7 @@ class TeamPlan:
     def from_json(cls, value: Json) -> TeamPlan:
         """Return the plan that `to_json` gave."""
         revived: Json = {"peers": tuple(map(PeerPlan.from_json, value["peers"]))}
-        revived |= {key: tuple(value[key]) for key in ("notices", "notify")}
+        revived |= {key: tuple(value[key]) for key in ("notices", "notify", "secrets")}
         for stage in ("before_up", "after_up", "before_down"):
             revived[stage] = tuple(CommandPlan(**each) for each in value[stage])
         return cls(**{**value, **revived})
@@ -168,6 +171,7 @@ def make_plan(
         notices=(*layout.notices, *planner.notices),
         agents=dict(layout.agents),
         notify=layout.notify,
+        secrets=layout.secrets,
         variables=dict(variables or {}),
         agent=agent,
         before_up=tuple(CommandPlan.of(each, layout.project) for each in layout.before_up),
@@ -228,6 +232,9 @@ class _Planner:
     def _worktree(self, spec: PeerSpec, key: str) -> WorktreePlan | None:
         if spec.worktree is None or not spec.cwd.is_dir():
             return None
+        from intercom_mux.team import worktrees  # few teams have any
+        from intercom_mux.team.git import GitError
+
         try:
             return worktrees.plan(
                 spec.worktree, team=self._layout.name, project=self._layout.project, peer=spec.name, cwd=spec.cwd
@@ -319,6 +326,7 @@ class _Planner:
             model=spec.model,
             briefing=briefing(name=spec.name, role=spec.role, peers=others, supervisor=supervisor, channel=channel),
             team=self._layout.name,
+            team_id=self._team,
             index=str(list(self._roles).index(spec.name)),
             session=session_id(self._team, spec.name),
             scope=self._team if self._layout.isolated else "",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.host import files
 from intercom_mux.team.plan import TeamPlan
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def keep(plan: TeamPlan) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=paths.private_dir(path.parent), prefix=".plan-")
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         json.dump(plan.to_json(), file)
-    Path(temporary).replace(path)
+    files.replace(Path(temporary), path)
 
 
 def recorded(team: TeamState) -> TeamPlan:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
+from intercom_mux.host import process as host
 from intercom_mux.paths import IDENTITY_VARIABLE
 
 if TYPE_CHECKING:
@@ -51,16 +51,26 @@ def _read_row(pid: int, with_identity: bool) -> Row:
     with process.oneshot():
         is_zombie = _is_zombie(process)
         identity = _identity(process) if with_identity and not is_zombie else None
-        return Row(process, process.ppid(), os.getsid(pid), os.getpgid(pid), is_zombie, identity)
+        return Row(process, host.parent_of(process), *host.session_and_group(pid), is_zombie, identity)
 
 
 def _identity(process: psutil.Process) -> str | None:
     """Return the identity variable of a process of this user; None without one or where it cannot be read."""
     try:
-        is_own = process.uids().real == os.getuid()
-        return process.environ().get(IDENTITY_VARIABLE) if is_own else None
+        return process.environ().get(IDENTITY_VARIABLE) if host.is_this_users(process) else None
     except (psutil.Error, OSError):
         return None
+
+
+def environments_with(variable: str) -> Iterator[Mapping[str, str]]:
+    """Yield the environment of every process of this user that has `variable`, where it can be read."""
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ() if host.is_this_users(process) else {}
+        except (psutil.Error, OSError):
+            continue
+        if variable in environment:
+            yield environment
 
 
 def closure(table: Mapping[int, Row], seeds: Collection[int]) -> set[int]:

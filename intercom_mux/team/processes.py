@@ -8,13 +8,13 @@ can only spare. Where environments cannot be read (macOS, hardened programs) tre
 from __future__ import annotations
 
 import os
-import signal
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import psutil
 
+from intercom_mux.host import process as host
 from intercom_mux.team.bystanders import shared_service
 from intercom_mux.team.proc import Proc
 from intercom_mux.team.process_table import closure, is_running, parents, read_table
@@ -143,8 +143,8 @@ def end(
     deadline = time.monotonic() + grace_s
     fresh = targets.admit(procs) or targets.find_more()
     while fresh:
-        targets.send(fresh, signal.SIGTERM)
-        targets.send(fresh, signal.SIGCONT)  # a stopped job hears TERM only once it goes on
+        targets.send(fresh, psutil.Process.terminate)
+        targets.send(fresh, psutil.Process.resume)  # a stopped job hears TERM only once it goes on
         targets.wait(deadline)
         fresh = targets.find_more()
         if time.monotonic() >= deadline:
@@ -152,7 +152,7 @@ def end(
     rounds = _KILL_ROUNDS if targets.left() or fresh else 0
     for _ in range(rounds):
         _freeze(targets, fresh)
-        targets.send(targets.left(), signal.SIGKILL)
+        targets.send(targets.left(), psutil.Process.kill)
         targets.wait(time.monotonic() + KILL_WAIT_S)
         fresh = targets.find_more()
         if not fresh:
@@ -162,13 +162,13 @@ def end(
 
 def _freeze(targets: _Targets, fresh: list[Proc]) -> None:
     """Stop all that are left and whatever they forked meanwhile, until a look finds nobody new."""
-    targets.send(targets.left(), signal.SIGSTOP)
+    targets.send(targets.left(), psutil.Process.suspend)
     for _ in range(_FREEZE_ROUNDS):
-        targets.send_to_groups(fresh, signal.SIGSTOP)
+        targets.stop_groups(fresh)
         fresh = targets.find_more()
         if not fresh:
             return
-        targets.send(fresh, signal.SIGSTOP)
+        targets.send(fresh, psutil.Process.suspend)
 
 
 class _Targets:
@@ -207,20 +207,20 @@ class _Targets:
         self._reported = len(left)
         return left
 
-    def send(self, procs: Iterable[Proc], number: signal.Signals) -> None:
+    def send(self, procs: Iterable[Proc], signal: Callable[[psutil.Process], None]) -> None:
         for proc in procs:
             try:
-                self._handles[proc].send_signal(number)
+                signal(self._handles[proc])
             except psutil.AccessDenied:
                 self._refused.add(proc)
             except (psutil.Error, KeyError):
                 continue
 
-    def send_to_groups(self, procs: Iterable[Proc], number: signal.Signals) -> None:
-        """Signal the groups of processes seen just now: the kernel lets no fork slip past a group signal."""
+    def stop_groups(self, procs: Iterable[Proc]) -> None:
+        """Stop the groups of processes seen just now: the kernel lets no fork slip past a group signal."""
         for group in {proc.group for proc in procs if proc.group}:
             try:
-                os.killpg(group, number)
+                host.stop_group(group)
             except OSError:
                 continue
 
@@ -248,7 +248,7 @@ def _self_and_ancestors(table: Mapping[int, Row]) -> frozenset[int]:
 def _ordered(table: Mapping[int, Row], doomed: Mapping[int, Proc]) -> list[Proc]:
     """Return `doomed` deepest first, each with its group if that may be signalled whole."""
     groups = {table[pid].group for pid in doomed}
-    mixed = {os.getpgrp()} | {
+    mixed = {host.own_group()} | {
         row.group for pid, row in table.items() if row.group in groups and pid not in doomed and is_running(row.process)
     }
     depth = {pid: sum(1 for _ in parents(table, pid)) for pid in doomed}

@@ -109,11 +109,14 @@ class RunningTeam:
         """Whether to look often."""
         return any(peer.is_busy for peer in self.peers.values())
 
-    async def look(self) -> None:
-        """Look at every surface once and tell each peer what was seen; surfaces opened meanwhile are left out."""
+    async def look(self) -> dict[str, SurfaceState]:
+        """Look at every surface once, tell each peer what was seen, and return it by surface.
+
+        Surfaces opened meanwhile are left out.
+        """
         watched = [(peer, peer.state.surface) for peer in self.peers.values() if peer.state.surface]
         if not watched:
-            return
+            return {}
         seen = await asyncio.to_thread(self.mux.states) or {}
         for peer, surface in watched:
             state = seen.get(surface)
@@ -126,6 +129,7 @@ class RunningTeam:
         self._notifier.look(statuses, None if known is None else tasks, self._asks_to_person())
         self._screen_of_daemon.look(statuses, tasks)
         await self._sidebar.look(statuses, None if known is None else tasks)
+        return seen
 
     def _asks_to_person(self) -> list[alarm.Condition]:
         """Return the asks that wait for the person at the supervisor's terminal."""

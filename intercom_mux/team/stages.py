@@ -1,4 +1,7 @@
-"""What `up` and `down` do themselves before and after the daemon's part: the layout's commands, and worktrees."""
+"""What `up` and `down` do themselves before and after the daemon's part: the layout's commands, and worktrees.
+
+What runs git and commands is imported by a team that has some.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from intercom_mux.errors import TeamError
 from intercom_mux.team import state as team_states
-from intercom_mux.team import worktrees
-from intercom_mux.team.commands import environment, run, run_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -49,6 +50,8 @@ def after_up(plan: TeamPlan, on_event: Callable[[Json], None]) -> None:
 
 
 def _run(stage: str, plan: TeamPlan, on_event: Callable[[Json], None]) -> None:
+    from intercom_mux.team.commands import environment, run_stage
+
     env = environment(plan.name, plan.project, plan.socket, stage)
     for failure in run_stage(stage, getattr(plan, stage), env, lambda line: on_event(_output(stage, line))):
         on_event({"type": "event", "event": "warning", "message": failure.message})
@@ -56,6 +59,10 @@ def _run(stage: str, plan: TeamPlan, on_event: Callable[[Json], None]) -> None:
 
 def before_down(team: TeamState, on_line: Callable[[str], None]) -> None:
     """Run the team's `before_down`, all of it; failures are told as lines, for `down` goes on."""
+    if not team.before_down:
+        return
+    from intercom_mux.team.commands import environment, run
+
     env = environment(team.name, str(team.project), str(team.socket or ""), "before_down")
     for command in team.before_down:
         try:
@@ -64,11 +71,14 @@ def before_down(team: TeamState, on_line: Callable[[str], None]) -> None:
             on_line(error.message)
 
 
-def prepare_worktrees(plan: TeamPlan, on_event: Callable[[Json], None]) -> Prepared:
-    """Have the worktrees of the plan's peers there; who gets none is in `failed`, for the daemon."""
+def prepare_worktrees(plan: TeamPlan, on_event: Callable[[Json], None]) -> Prepared | None:
+    """Have the worktrees of the plan's peers there, if it wants any; who gets none is in `failed`, for the daemon."""
     wanted = {peer.name: peer.worktree for peer in plan.peers if peer.worktree is not None}
     if not wanted:
-        return worktrees.Prepared()
+        return None
+    from intercom_mux.team import worktrees
+    from intercom_mux.team.commands import environment
+
     env = environment(plan.name, plan.project, plan.socket, "setup")
     prepared = worktrees.prepare(plan.id, wanted, env, lambda peer, line: on_event(_output(f"setup of {peer}", line)))
     for notice in prepared.notices:
@@ -78,7 +88,7 @@ def prepare_worktrees(plan: TeamPlan, on_event: Callable[[Json], None]) -> Prepa
 
 def take_back_worktrees(team_id: str, made: Collection[str]) -> None:
     """Remove worktrees that a failed start has made, unless there is work or a program in them."""
-    from intercom_mux.team import processes
+    from intercom_mux.team import processes, worktrees
 
     with suppress(TeamError):
         team = team_states.load(team_id)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.host import files
 from intercom_mux.team.command_plan import CommandPlan  # noqa: TC001 - read by get_type_hints
 from intercom_mux.team.proc import Proc
 
@@ -156,7 +157,7 @@ def save(state: TeamState) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(body)
-        Path(temporary).replace(path)
+        files.replace(Path(temporary), path)
     except BaseException:
         with suppress(FileNotFoundError):
             Path(temporary).unlink()

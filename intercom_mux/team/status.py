@@ -1,7 +1,8 @@
 """What a peer is doing, from all that is known: its screen, and what the agent itself reports. Pure.
 
 The end of the program is beyond doubt, and a dialog on the screen is believed at once. Then what the agent reported
-last (a hook, OSC 7501, its server) stands above its screen, which shows less and later. A report that the screen denies
+last (a hook, OSC 7501, its server) stands above its screen, which shows less and later; only the name of a tool that
+runs is taken from the screen where the report says no more than thinking. A report that the screen denies
 without a break for `STALE_S` has missed its end, as after an interrupt, which no hook tells: then the screen is right.
 A screen that nobody understands denies nothing, nor does one that looks idle but shows no composer, for a dialog may
 stand there; and a reported dialog is given up only after `BLOCKED_STALE_S`. Unknown is never shown as idle.
@@ -43,16 +44,22 @@ def merge(screen: Dated, report: Dated | None, now: float) -> str:
     if report is None:
         return screen.text
     if is_believed(report, screen, now):
-        return report.text
+        is_finer = report.text == "thinking" and screen.text.startswith("tool:")
+        return screen.text if is_finer else report.text
     return report.tool if report.tool and screen.kind == "busy" else screen.text
 
 
-def succeed(before: Dated | None, text: str, now: float) -> Dated:
-    """Return a new report; a dialog keeps in mind which tool it is about."""
+def succeed(before: Dated | None, text: str, now: float, *, names_tools: bool = True) -> Dated:
+    """Return a new report; a dialog keeps in mind which tool it is about.
+
+    `names_tools` is False for a source that knows no tools: its `thinking` may be the tool that was reported before.
+    """
     tool = None
-    if before is not None and text.startswith("blocked"):
+    if before is not None:
         tool = before.text if before.text.startswith("tool:") else before.tool
-    return Dated(text, now, tool=tool)
+    if text == "thinking" and tool and not names_tools:
+        return Dated(tool, now)
+    return Dated(text, now, tool=tool if text.startswith("blocked") else None)
 
 
 def is_believed(report: Dated, screen: Dated, now: float) -> bool:

@@ -10,8 +10,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux import paths
-from intercom_mux.broker import history
 from intercom_mux.errors import BrokerError
+from intercom_mux.host import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def _write(team_id: str, tasks: list[Json]) -> None:
     fresh = paths.private_dir(file.parent) / "tasks.new"
     fresh.touch(mode=0o600)
     fresh.write_text(json.dumps(tasks[-MAX_TASKS:]))
-    fresh.replace(file)
+    files.replace(fresh, file)
 
 
 def known(team_id: str) -> list[Json]:
@@ -49,6 +49,8 @@ def known(team_id: str) -> list[Json]:
     Raises:
         BrokerError: The journal cannot be read.
     """
+    from intercom_mux.broker import history  # the daemon, which only writes, needs no journal
+
     tasks = [*kept(team_id), *history.tasks(team_id)]
     return list({(task.get("id"), task.get("created_at")): task for task in tasks}.values())
 

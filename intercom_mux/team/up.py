@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux import paths
 from intercom_mux.broker import lifecycle
 from intercom_mux.errors import IntercomError, TeamError
-from intercom_mux.team import control, stages, worktrees
+from intercom_mux.team import control, stages
 from intercom_mux.team import state as team_states
-from intercom_mux.team.daemon_process import SpareDaemon, is_listening, serve_in_surface
+from intercom_mux.team.daemon_process import is_listening, serve_in_surface
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.multiplexer import cmux_of, require
 from intercom_mux.team.plan import TeamPlan
+from intercom_mux.team.spare_daemon import SpareDaemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,12 +92,13 @@ def _start(
             not_started[event["peer"]] = event["reason"]
         on_event(event)
 
+    failed = {name: error.message for name, error in prepared.failed.items()} if prepared else {}
     try:
-        hand_over({name: error.message for name, error in prepared.failed.items()}, tell)
+        hand_over(failed, tell)
         if has_commands:
             _after_up(plan, opened, on_event)
     except IntercomError as error:
-        if error.code != "E_DAEMON":
+        if prepared and error.code != "E_DAEMON":
             stages.take_back_worktrees(plan.id, prepared.made)
         raise
     if not_started:
@@ -156,6 +158,8 @@ def change(
 
 
 def _check_worktrees(team_id: str, peers: list[str]) -> None:
+    from intercom_mux.team import worktrees
+
     for peer in peers:
         if lost := worktrees.unsaved(team_id, peer):
             hint = "commit and merge it, or end the peer with `--force`: its worktree then stays"
@@ -164,6 +168,8 @@ def _check_worktrees(team_id: str, peers: list[str]) -> None:
 
 def _clear_worktrees(team_id: str, peers: list[str], on_event: Callable[[Json], None]) -> None:
     """Remove the worktrees of peers that were ended, as `down` does."""
+    from intercom_mux.team import worktrees
+
     for kept in worktrees.clear(team_id, peers):
         on_event({"type": "event", "event": "warning", "message": f"{kept.peer}: {kept.told}"})
 

@@ -42,7 +42,9 @@ class Dialog(ModalScreen["Value | None"], Generic[Value]):
     #about { height: auto; max-height: 1fr; }
     #box TextArea { height: auto; min-height: 3; max-height: 12; border: tall $border-blurred; }
     #box TextArea:focus { border: tall $border; }
-    #box OptionList, #box SelectionList { height: auto; max-height: 14; border: none; padding: 0; background: $surface; }
+    #box OptionList, #box SelectionList {
+        height: auto; max-height: 14; border: none; padding: 0; background: $surface;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = _ESCAPE
     keys = "Esc leaves"

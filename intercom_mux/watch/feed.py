@@ -13,7 +13,7 @@ from intercom_mux.broker import history
 from intercom_mux.client.blocking import Client
 from intercom_mux.client.link import now_ms
 from intercom_mux.errors import BrokerError, IntercomError, TeamError
-from intercom_mux.supervise.asked import asked
+from intercom_mux.supervise import open_asks
 from intercom_mux.team import state as team_states
 from intercom_mux.team import up
 from intercom_mux.team.multiplexer import attach_argv, multiplexer_of
@@ -137,7 +137,7 @@ class Feed:
             mail=standing["mail"],
             tasks=[row for row in client.tasks() if row["team"] == self.team.id],
             messages=told[-_MESSAGES:],
-            to_me=client.request("pending")["to_me"],
+            to_me=open_asks.pending(client)["to_me"],
             me=self.me.session_id,
         )
 
@@ -157,7 +157,7 @@ class Feed:
     def asked(self) -> list[Pending]:
         """Return the asks that wait for us, whole."""
         with self._speaking() as client:
-            return asked(client)
+            return open_asks.to_answer(client)
 
     def inbox(self) -> list[Json]:
         """Return the messages that wait for us, which are read by that; asks stay open."""
@@ -167,7 +167,7 @@ class Feed:
     def reply(self, ask_id: str, text: str) -> str:
         """Answer an ask that waits for us."""
         with self._speaking() as client:
-            return f"answered {client.reply(text, to=ask_id)['to']}"
+            return f"answered {open_asks.reply(client, text, to=ask_id)['to']}"
 
     def restart(self, peer: str) -> str:
         """Start a peer's program again; raises as `up.change`."""

@@ -113,7 +113,7 @@ class Peers(_Toned):
             if before[name] != cells:
                 self._refresh_row(place)
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - textual's
         """Return the height of all rows and the head."""
         return len(self._names) + 1
 
@@ -214,7 +214,7 @@ class Lines(_Toned):
     def __init__(self, empty: str, *, follows: bool = False, wraps: bool = True, **more: Any) -> None:
         super().__init__(**more)
         self._empty = empty
-        self._follows = follows
+        self._follows = self._is_at_end = follows
         self._wraps = wraps
         self._lines: list[Line] = []
         self._strips: list[Strip] = []
@@ -238,6 +238,14 @@ class Lines(_Toned):
         strip = self._strips[place] if place < len(self._strips) else Strip([])
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow no more once the person has scrolled up, again from the end on; growing lines do not count."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value >= self.max_scroll_y:
+            self._is_at_end = self._follows
+        elif new_value < old_value:
+            self._is_at_end = False
+
     def on_resize(self) -> None:
         """Wrap anew."""
         self._made.clear()
@@ -252,13 +260,12 @@ class Lines(_Toned):
     def _lay(self) -> None:
         if not self.size.width:
             return
-        was_at_end = self.scroll_offset.y >= self.max_scroll_y
         lines = self._lines or [model.Line(((self._empty, "quiet"),))]
         made = {line: self._made.get(line) or list(self._strips_of(line)) for line in lines}
         before, self._strips = self._strips, [strip for line in lines for strip in made[line]]
         self._made = made
         self.virtual_size = Size(0, len(self._strips))
-        if self._follows and was_at_end:
+        if self._is_at_end:
             self.scroll_to(y=max(0, len(self._strips) - self.size.height), animate=False)
         if len(before) != len(self._strips):
             self.refresh()

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from intercom_mux.wire.escalation import gist
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -213,7 +215,7 @@ def _line(row: Json, is_reply: bool, seen: Snapshot) -> Line:
     waits: tuple[Span, ...] = ((f"  waits {span((seen.at - row['at']) / 1000)}", "mine"),) if is_open else ()
     limb = "└ " if is_reply else ""
     who = f"{sender} {_MARKS.get(row['kind'], '→')} {to}"
-    spans = ((f"{clock} {limb}", "quiet"), (who, tone), *waits, (f"  {plain(row['text'])}", ""))
+    spans = ((f"{clock} {limb}", "quiet"), (who, tone), *waits, (f"  {plain(gist(row['text']))}", ""))
     return Line(spans, 8 if is_reply else 6)
 
 

@@ -20,6 +20,7 @@ RULE = "─" * 60
 class Surface:
     title: str = ""
     command: str = ""
+    terminal: str = ""
     is_dead: bool = False
     exit_status: int | None = None
 
@@ -32,6 +33,7 @@ class Case(NamedTuple):
     screen: str
     title: str = ""
     command: str = ""
+    terminal: str = ""
 
 
 def claude(body: str, draft: str = "", footer: str = "  ? for shortcuts") -> str:
@@ -49,6 +51,7 @@ CODEX_DIALOG = (
     "  Press enter to confirm or esc to cancel\n"
 )
 CODEX_EMPTY = "› Ask Codex to do anything\n\n  ? for shortcuts\n"
+CODEX_WORKS = f"• Working (12s • esc to interrupt)\n\n{CODEX_EMPTY}"
 GEMINI_DIALOG = "│ ?  Shell touch x\n│ Allow execution of [touch]?\n│\n│ ● 1. Allow once\n│   2. Allow always\n"
 OPENCODE_EMPTY = "  ┃\n  ┃\n  ┃\n  ┃  Build  some-model\n  ╹▀▀▀▀▀▀\n   tab agents  ctrl+p commands\n"
 PI_FOOTER = "~/src\n0.0%/1.0M (auto)                some-model\n"
@@ -137,6 +140,17 @@ CASES = [
     ),
     Case("codex", "busy", "thinking", "empty", f"• Working (12s • esc to interrupt)\n\n{CODEX_EMPTY}", "⠹ src"),
     Case("codex", "streaming", "thinking", "empty", f"• The retry is in\n\n{CODEX_EMPTY}", "⠧ src"),
+    Case("codex", "command", "tool:Bash", "empty", f"• Running make test\n  │ lint\n\n{CODEX_WORKS}", "⠧ src"),
+    Case(
+        "codex",
+        "mcp",
+        "tool:intercom.intercom_ask",
+        "empty",
+        f"◦ Calling intercom.intercom_ask\n{CODEX_WORKS}",
+        "⠧ src",
+    ),
+    Case("codex", "after-a-command", "thinking", "empty", f"• Ran make test\n  └ ok\n\n{CODEX_WORKS}", "⠧ src"),
+    Case("codex", "words-of-an-answer", "thinking", "empty", f"• Running out of ideas\n\n{CODEX_EMPTY}", "⠧ src"),
     Case("codex", "permission", "blocked:permission", "absent", CODEX_DIALOG, "⠧ src"),
     Case("codex", "permission-title", "blocked:permission", "empty", CODEX_EMPTY, "[ ! ] Action Required | src"),
     Case(
@@ -195,13 +209,20 @@ CASES = [
         "OC | x",
     ),
     Case("opencode", "startup", "unknown", "absent", "", "host"),
-    Case("aider", "idle", "idle", "absent", "Aider v0.86.2\nRepo-map: using 1024 tokens\n>\n", "host", "python3"),
-    Case("aider", "idle-mode", "idle", "absent", "Aider v0.86.2\narchitect>\n", "host", "python3"),
-    Case("aider", "idle-multi", "idle", "absent", f"Aider v0.86.2\n{RULE}\nask multi>\n", "host", "python3"),
-    Case("aider", "idle-files", "idle", "absent", f"{RULE}\na.py b.py\n>\n", "host", "python3"),
-    Case("aider", "idle-again", "idle", "absent", f"{RULE}\n>\n{RULE}\n>\n", "host", "python3"),
-    Case("aider", "draft", "thinking", "absent", f"{RULE}\n> half\n", "host", "python3"),
-    Case("aider", "draft-ending-empty", "thinking", "absent", f"{RULE}\n> half\n>\n", "host", "python3"),
+    *(
+        Case("aider", what, "idle", composer, screen, "host", "python3", "prompt")
+        for what, composer, screen in (
+            ("idle", "empty", "Aider v0.86.2\nRepo-map: using 1024 tokens\n>\n"),
+            ("idle-mode", "empty", "Aider v0.86.2\narchitect>\n"),
+            ("idle-files", "empty", f"{RULE}\na.py b.py\n>\n"),
+            ("idle-again", "empty", f"{RULE}\n>\n{RULE}\n>\n"),
+            ("draft", "draft", f"{RULE}\n> half\n"),
+            ("draft-ending-empty", "draft", f"{RULE}\n> half\n>\n"),
+        )
+    ),
+    Case("aider", "multi", "thinking", "absent", f"Aider v0.86.2\n{RULE}\nask multi>\n", "host", "python3", "prompt"),
+    Case("aider", "completions", "thinking", "absent", f"{RULE}\n> /a\n  /add  /ask\n", "host", "python3", "prompt"),
+    Case("aider", "looks-idle", "thinking", "empty", f"{RULE}\n>\n", "host", "python3"),
     Case("aider", "busy", "thinking", "absent", "> fix it\n\nThe retry\n", "host", "python3"),
     Case("aider", "answered", "thinking", "absent", "Run? (Y)es/(N)o [Yes]: y\nRunning make\n", "host", "python3"),
     *(
@@ -236,7 +257,7 @@ CASES = [
 def test_screen_is_read(case: Case) -> None:
     """Each known screen gives its status and what stands in its composer."""
     profile = PROFILES[case.agent]
-    assert detect(profile, Surface(case.title, case.command), case.screen).text == case.status
+    assert detect(profile, Surface(case.title, case.command, case.terminal), case.screen).text == case.status
     assert composer(profile, case.screen).kind == case.composer
 
 
@@ -256,7 +277,7 @@ def test_unknown_before_the_first_ready_is_starting(agent: str) -> None:
     profile = PROFILES[agent]
     assert detect(profile, Surface("host"), "", was_ready=False).text == "starting"
     idle = next(case for case in CASES if case.agent == agent and case.what.startswith(("idle", "first")))
-    assert is_ready(profile, Surface(idle.title), idle.screen)
+    assert is_ready(profile, Surface(idle.title, terminal=idle.terminal), idle.screen)
     assert not is_ready(profile, Surface("host"), "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from itertools import pairwise
@@ -23,7 +24,7 @@ NASTY = 'it\'s "q" \\ {model} ${HOME} ü\n/next'
 
 def started(name: str, **values: Any) -> Launch:
     facts: dict[str, Any] = {"name": "bob", "role": "worker", "cwd": "/src", "binary": "/usr/bin/x", "briefing": "You."}
-    facts |= {"team": "shop", "index": "2", "session": "12345678-bob"}
+    facts |= {"team": "shop", "team_id": "shop-1", "index": "2", "session": "12345678-bob"}
     facts |= {"identity": "/run/bob.identity", "dir": "/run/bob.d"}
     return launch(BUNDLED[name], Facts(**(facts | values)))
 
@@ -101,6 +102,15 @@ def test_gemini_gets_a_settings_file_of_its_own() -> None:
     assert ("--skip-trust" in gemini.argv, "--skip-trust" in started("gemini", trust=True).argv) == (False, True)
 
 
+def test_pi_gets_an_extension_that_calls_our_hooks() -> None:
+    """It is named on the command line of this start alone, and tells every event that the profile reads."""
+    pi = started("pi")
+    script = pi.files["intercom-mux.js"]
+    assert pi.argv[pi.argv.index("--extension") + 1] == "/run/bob.d/intercom-mux.js"
+    assert f'spawn({json.dumps(launching.our_command())}, ["hook", "pi", event]' in script
+    assert set(re.findall(r'tell\("(\w+)"', script)) == set(BUNDLED["pi"].hooks.events)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("sdk", [False], indirect=True)
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
 def test_without_the_sdk_no_server_is_named(name: str) -> None:
@@ -132,6 +142,9 @@ def test_pi_and_atomic_take_their_place_in_the_team() -> None:
     assert led.env["PI_SUBAGENT_ORCHESTRATOR_TARGET"] == led.env["ATOMIC_SUBAGENT_ORCHESTRATOR_TARGET"] == "planner"
     assert led.env["PI_INTERCOM_SCOPE_ID"] == "shop-1"
     assert led.env["PI_SUBAGENT_CHILD_INDEX"] == "2"
+    assert led.env["PI_SUBAGENT_RUN_ID"] == led.env["ATOMIC_SUBAGENT_RUN_ID"] == "shop-1"
+    assert {"PI_SUBAGENT_CHILD", "PI_SUBAGENT_SUPERVISOR_CHANNEL_DIR"} <= set(led.unset)
+    assert "ATOMIC_SUBAGENT_RUN_ID" in started("atomic").unset
     assert not set(led.unset) & set(led.env)
 
 

@@ -17,11 +17,12 @@ from intercom_mux.broker import retention
 from intercom_mux.broker.core.core import Core
 from intercom_mux.broker.extension_store import ExtensionStore
 from intercom_mux.broker.journal import Journal
-from intercom_mux.broker.link import Link, listen
+from intercom_mux.broker.link import Link
 from intercom_mux.broker.places import Places
 from intercom_mux.broker.redo_log import RedoLog
 from intercom_mux.broker.server import Server
 from intercom_mux.errors import BrokerError
+from intercom_mux.host.unix import listen
 from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:

@@ -113,6 +113,21 @@ def test_inbox_as_json_is_an_array(both: Both, home: Path) -> None:
         both.click("inbox", "feed")
 
 
+def test_inbox_waits_for_the_next_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits already is shown at once, what comes later when it comes; each once. Else the exit code is 11."""
+    with Peer("planner", team=TEAM) as planner, Peer("worker", team=TEAM) as worker:
+        worker.enter_pane(monkeypatch)
+        late = run("inbox", "--wait", "0.3", "--json")
+        assert (late.code, late.json["error"]["code"]) == (11, "E_WAIT_TIMEOUT")
+        with start("inbox", "--wait", "20s", "--json") as waiting:
+            message = {"id": "1" * 32, "timestamp": 1, "content": {"text": "come"}}
+            planner.write({"type": "send", "to": "worker", "message": message})
+            out, err = waiting.communicate(timeout=20)
+        assert ([row["text"] for row in json.loads(out)], err) == (["come"], "")
+        assert run("inbox", "--wait", "0.1").code == 11
+        assert run("inbox", "feed", "--wait", "1s").code == 2
+
+
 def test_a_name_is_kept_by_the_terminal(both: Both, planner: Peer) -> None:
     """Taken once it stays; a name in use is refused, a pane's name is fixed."""
     assert both.click("name", "me").out == "me\n"

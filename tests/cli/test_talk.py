@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intercom_mux.errors import DeliveryError, TeamError
-from tests.cli.stage import Both, Peer, run
+from tests.cli.stage import Both, Peer, run, start
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -150,3 +150,15 @@ def test_cancel_takes_an_ask_by_its_short_id(both: Both, planner: Peer) -> None:
     assert both.click("pending").out == "no pending asks\n"
     with pytest.raises(DeliveryError):
         both.click("cancel", "feed")
+
+
+def test_an_ask_that_waits_ends_when_another_command_takes_it_back(planner: Peer) -> None:
+    """At once and with the reason, not at its time-out; a whole id is not taken for the start of another."""
+    planner.answer = None
+    assert run("ask", "--async", "planner", "other", "--message-id", "q10").code == 0
+    with start("ask", "planner", "hi", "--message-id", "q1", "--timeout", "60s") as asking:
+        wait_until(lambda: len(planner.of_type("message")) == 2, what="both asks")
+        assert run("cancel", "q1").out == "cancelled q1\n"
+        _, err = asking.communicate(timeout=20)
+    assert (asking.returncode, err.split("\n")[0]) == (6, 'error: the ask to "planner" ended: it was withdrawn')
+    assert [row["id"] for row in run("pending", "--json").json["from_me"]] == ["q10"]

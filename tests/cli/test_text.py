@@ -124,7 +124,7 @@ def test_task_states_are_those_of_the_broker() -> None:
         ("blocked:permission", "sent to d (blocked:permission); the message waits until somebody answers its dialog"),
         ("exited:137", "sent to d (exited:137); the message waits until it is started again"),
         ("starting", "sent to d (starting); it gets it when it is ready"),
-        ("unknown", "sent to d (unknown); the message waits until it is seen to be idle"),
+        ("unknown", "sent to d (unknown); the message waits until it is seen to be idle, or reads its inbox"),
     ],
 )
 def test_sent_says_whether_the_message_is_held(status: str | None, shown: str) -> None:

@@ -183,7 +183,7 @@ def test_layout_planted_by_another_user_is_passed_over(project: Path, monkeypatc
     project.chmod(0o1777)
     assert find_layout("pair", project).origin == "project"
 
-    monkeypatch.setattr(find, "_trusted_owners", lambda: {12345})
+    monkeypatch.setattr(find, "is_trusted", lambda owner: owner == 12345)
 
     assert find_layout("pair", project).origin == "bundled"
     project.chmod(0o755)

@@ -25,16 +25,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+TMUX_DIR_VARIABLE = "INTERCOM_MUX_TEST_TMUX_DIR"
+_TMUX_DIR = os.environ.get(TMUX_DIR_VARIABLE)
+OTHER_TMUXES = {at.parent.name: str(at) for at in sorted(Path(_TMUX_DIR).glob("*/tmux"))} if _TMUX_DIR else {}
+"""Programs by version besides the installed one; `build_tmux.sh` puts them there."""
+
+
 @pytest.fixture
-def new_tmux(home: Path) -> Iterator[Callable[[], TmuxMultiplexer]]:
+def new_tmux(home: Path) -> Iterator[Callable[..., TmuxMultiplexer]]:
     """A factory of multiplexers with a socket each; their servers are ended after the test."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
     made: list[TmuxMultiplexer] = []
 
-    def make() -> TmuxMultiplexer:
+    def make(program: str | None = None) -> TmuxMultiplexer:
         runtime = paths.private_dir(paths.runtime_dir())
-        made.append(TmuxMultiplexer(runtime / f"{len(made)}.sock"))
+        made.append(TmuxMultiplexer(runtime / f"{len(made)}.sock", tmux_bin=program))
         return made[-1]
 
     yield make

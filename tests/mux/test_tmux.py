@@ -323,9 +323,12 @@ def test_a_killed_program_is_seen_under_its_first_pid(tmux: TmuxMultiplexer, hom
 
 
 def test_the_log_has_every_byte_from_the_first_on(tmux: TmuxMultiplexer, home: Path) -> None:
-    """Twelve programs that print at once and end are logged whole, raw, into private files of any name."""
+    """Twelve programs that print at once are logged whole, raw, into private files of any name.
+
+    They live on: of one that ends with its output, tmux drops what the kernel had not yet passed on.
+    """
     logs = [home / f"log #(touch owned) %H it's \"{number};$x\n{{a,b}}" for number in range(12)]
-    argv = ("sh", "-c", r"printf '\033]0;t\007first\n'; seq 1 2000; printf last")
+    argv = ("sh", "-c", r"printf '\033]0;t\007first\n'; seq 1 2000; printf last; exec cat")
     tmux.open("team", "tiled", [SurfaceSpec(f"p{number}", argv, home, log=log) for number, log in enumerate(logs)])
     whole = b"\x1b]0;t\x07first\r\n" + b"".join(b"%d\r\n" % number for number in range(1, 2001)) + b"last"
     for log in logs:
@@ -614,6 +617,16 @@ def test_a_watcher_sees_notes_and_goes_on_seeing(tmux: TmuxMultiplexer, home: Pa
         gone = lambda: "note" not in ask_tmux(tmux, "display-message", "-p", "-t", opened["a"], border)[0]  # noqa: E731 - one use
         wait_until(gone, what="the note to go")
     assert not list(home.rglob("owned"))
+
+
+def test_ringing_reaches_watchers_only(tmux: TmuxMultiplexer, home: Path) -> None:
+    """The bell is heard at an attached terminal, and the program in the pane is sent nothing."""
+    opened = tmux.open("team", "tiled", [SurfaceSpec("a", ("cat", "-v"), home)])
+    with watching(tmux.attach_argv(opened["a"])) as watcher:
+        before = watcher.output.count(b"\a")
+        tmux.ring()
+        wait_until(lambda: watcher.output.count(b"\a") > before, what="the bell")
+        assert tmux.capture(opened["a"]) == ""
 
 
 @pytest.mark.parametrize("arrange", ["tiled", "windows", "sessions"])

@@ -25,10 +25,10 @@ class Agent:
             that the layout gives it.
         dialog: Makes the tool call, or the suggestion, of a command that it asks about; None when it never asks.
         approve: tmux keys that answer the dialog with its first choice, yes.
-        is_typed_into: False when its profile leaves messages in the mailbox.
         tells_tools: Whether its profile can tell a running tool from thinking.
         draft_holds: Whether a person's draft holds messages; opencode's server takes them beside it.
         offers_tools: False when its requests to the model name no tools.
+        runs_commands: False when it runs none of ours before a person says Yes.
         answers_by_turn: Whether its profile can tell a turn's last words, so that they answer an ask.
         distrusts_tmp: Whether it takes no settings from below a directory that others may write to.
         settings: Further settings of its peer in the layout, for which `variant` names it in the tests.
@@ -38,10 +38,10 @@ class Agent:
     configure: Callable[[Path, Path, str], dict[str, str]]
     dialog: Callable[[str], Shell] | None = Shell
     approve: tuple[str, ...] = ("Enter",)
-    is_typed_into: bool = True
     tells_tools: bool = False
     draft_holds: bool = True
     offers_tools: bool = True
+    runs_commands: bool = True
     answers_by_turn: bool = False
     distrusts_tmp: bool = False
     settings: Json = field(default_factory=dict)
@@ -170,17 +170,18 @@ def _escalated(command: str) -> Shell:
 
 AGENTS = (
     Agent("claude", _claude, tells_tools=True, answers_by_turn=True),
-    Agent("codex", _codex, dialog=_escalated, answers_by_turn=True),
+    Agent("codex", _codex, dialog=_escalated, tells_tools=True, answers_by_turn=True),
     Agent(
         "codex",
         _codex,
         dialog=_escalated,
+        tells_tools=True,
         answers_by_turn=True,
         settings={"trust": True},
         variant="trusted-codex",
     ),
     Agent("gemini", _gemini, tells_tools=True, answers_by_turn=True, distrusts_tmp=True),
-    Agent("opencode", _opencode, draft_holds=False, answers_by_turn=True),
-    Agent("pi", _pi, dialog=None),
-    Agent("aider", _aider, is_typed_into=False, offers_tools=False),
+    Agent("opencode", _opencode, tells_tools=True, draft_holds=False, answers_by_turn=True),
+    Agent("pi", _pi, dialog=None, tells_tools=True, answers_by_turn=True),
+    Agent("aider", _aider, offers_tools=False, runs_commands=False),
 )

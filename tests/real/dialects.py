@@ -157,7 +157,8 @@ class Responses:
         items: list[Item] = []
         for item in body["input"]:
             kind = item.get("type", "message")
-            if kind == "message" and item["role"] == "user":
+            if kind == "message" and item["role"] in ("user", "developer"):
+                # What a hook adds beside an event comes as the developer's words.
                 items.append(Item("user", _text(item["content"])))
             elif kind == "message" and item["role"] == "assistant":
                 items.append(Item("assistant", _text(item["content"])))

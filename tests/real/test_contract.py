@@ -26,7 +26,6 @@ def test_it_is_ready_when_up_returns(team: RealTeam) -> None:
 
 def test_a_message_while_idle(team: RealTeam) -> None:
     """A message to an idle agent reaches the model once."""
-    _typed_into(team)
     team.up()
     sent = team.as_friend("send", "agent", "mind the apples-1")
     assert sent.code == 0, sent
@@ -35,7 +34,6 @@ def test_a_message_while_idle(team: RealTeam) -> None:
 
 def test_two_messages_do_not_merge(team: RealTeam) -> None:
     """Two messages sent at once reach the model once each, each in a prompt of its own."""
-    _typed_into(team)
     team.up()
     team.as_friend("send", "agent", "mind the apples-1")
     team.as_friend("send", "agent", "mind the pears-2")
@@ -46,7 +44,6 @@ def test_two_messages_do_not_merge(team: RealTeam) -> None:
 
 def test_text_arrives_as_text(team: RealTeam) -> None:
     """What a message begins with or holds is never a command to the agent or to a shell."""
-    _typed_into(team)
     texts = ["!touch ran", "/clear", "@file #tag", "quote\"s ' ; $(touch ran) `x`", "?help 你好 é 👍", "👩‍💻 at work"]
     team.up()
     for text in texts:
@@ -60,7 +57,7 @@ def test_a_long_message(team: RealTeam) -> None:
 
     Claude and pi keep a long output in a file, and show their model the path.
     """
-    _typed_into(team)
+    _runs_commands(team)
     body = "the apples-1 begin, " + "".join(f"line {number}: counted\n" for number in range(6_000)) + "the pears-2 end"
     assert len(body) > 100_000
     team.model.when("message", read_body, Say("read"))
@@ -79,7 +76,6 @@ def test_a_long_message(team: RealTeam) -> None:
 
 def test_a_message_while_busy(team: RealTeam) -> None:
     """A message to an agent that is at work waits, and reaches the model once afterwards."""
-    _typed_into(team)
     talk = Talk()
     team.model.when("apples-1", talk)
     team.up()
@@ -96,7 +92,6 @@ def test_a_message_while_busy(team: RealTeam) -> None:
 
 def test_a_message_before_it_is_ready(team: RealTeam) -> None:
     """A message to an agent that is still starting reaches the model once, when it is ready."""
-    _typed_into(team)
     team.up("--no-wait")
     team.as_friend("send", "agent", "mind the apples-1")
     team.reached("apples-1", timeout_s=120)
@@ -104,7 +99,6 @@ def test_a_message_before_it_is_ready(team: RealTeam) -> None:
 
 def test_a_message_over_a_draft(team: RealTeam) -> None:
     """What a person has begun to write stays alone in the composer; when it is gone, the message arrives once."""
-    _typed_into(team)
     if not team.agent.draft_holds:
         pytest.skip(f"{team.agent.name} takes messages beside a draft")
     draft = "half a thought"
@@ -115,23 +109,10 @@ def test_a_message_over_a_draft(team: RealTeam) -> None:
     _give_time(team)
     screen = team.screen()
     assert draft in screen
-    assert "intercom" not in screen
+    assert "[intercom]" not in screen
     team.press(*["BSpace"] * len(draft))
     team.reached("apples-1")
     assert not any(draft in prompt for prompt in team.model.prompts_containing("apples-1"))
-
-
-def test_a_message_to_an_agent_with_a_mailbox(team: RealTeam) -> None:
-    """Into an agent of the inbox route nothing is typed: its message waits where `inbox` finds it."""
-    if team.agent.is_typed_into:
-        pytest.skip(f"messages are typed into {team.agent.name}")
-    team.up()
-    before = team.screen()
-    team.as_friend("send", "agent", "mind the apples-1")
-    _give_time(team)
-    assert before == team.screen()
-    assert "mind the apples-1" in team.run_as("agent", "inbox").out
-    assert team.model.prompts_containing("apples-1") == []
 
 
 def test_a_message_during_a_permission_dialog(team: RealTeam) -> None:
@@ -139,7 +120,7 @@ def test_a_message_during_a_permission_dialog(team: RealTeam) -> None:
     dialog = _dialog(team, "touch ran")
     team.model.when("apples-1", dialog, Say("done"))
     team.up()
-    _begin_turn(team, "mind the apples-1")
+    team.as_friend("send", "agent", "mind the apples-1")
     team.wait_dialog()
     before = team.screen()
     sent = team.as_friend("send", "agent", "mind the pears-2")
@@ -150,17 +131,13 @@ def test_a_message_during_a_permission_dialog(team: RealTeam) -> None:
     assert team.model.prompts_containing("pears-2") == []
     assert not (team.project / "ran").exists()
     team.press(*team.agent.approve)
-    if team.agent.is_typed_into:
-        team.reached("pears-2")
-    else:
-        team.wait_status("idle")
-        assert "mind the pears-2" in team.run_as("agent", "inbox").out
+    team.reached("pears-2")
     assert (team.project / "ran").exists()
 
 
 def test_a_peer_asks_and_gets_the_answer(team: RealTeam) -> None:
     """An ask reaches the agent, which answers it by the line in its header; the asker gets that answer."""
-    _typed_into(team)
+    _runs_commands(team)
     team.model.when("colour", reply_with("blue-42"), Say("told them"))
     team.up()
     answer = team.as_friend("ask", "agent", "which colour?")
@@ -186,7 +163,7 @@ def test_status_follows_the_turn(team: RealTeam) -> None:
     team.model.when("apples-1", talk, Say("done"))
     team.up()
     assert team.status() == "idle"
-    _begin_turn(team, "mind the apples-1")
+    team.as_friend("send", "agent", "mind the apples-1")
     team.wait_status("thinking")
     talk.until.set()
     if team.agent.dialog:
@@ -197,17 +174,9 @@ def test_status_follows_the_turn(team: RealTeam) -> None:
     team.wait_status("idle")
 
 
-def _typed_into(team: RealTeam) -> None:
-    if not team.agent.is_typed_into:
-        pytest.skip(f"nothing is typed into {team.agent.name}: its messages wait in the mailbox")
-
-
-def _begin_turn(team: RealTeam, words: str) -> None:
-    """Give the agent its words: by a message, or by hand where messages wait in the mailbox."""
-    if team.agent.is_typed_into:
-        team.as_friend("send", "agent", words)
-    else:
-        team.press(words, "Enter")
+def _runs_commands(team: RealTeam) -> None:
+    if not team.agent.runs_commands:
+        pytest.skip(f"{team.agent.name} runs no command before a person says Yes")
 
 
 def _give_time(team: RealTeam) -> None:

@@ -95,3 +95,29 @@ def test_what_is_rendered_is_read_back(rows: list[dict[str, object]]) -> None:
     """Ids, kinds, texts and options of every interview."""
     request = interview.read_request({"questions": [{"id": f"q{n}", **row} for n, row in enumerate(rows)]})
     assert answer.read_interview(interview.render(request)) == request
+
+
+ODD = st.text(st.sampled_from("ab [](){}.:,-`~\n1"), min_size=1, max_size=12).filter(str.strip)
+ODD_ROW = st.fixed_dictionaries({"id": ODD, "question": ODD}, optional={"context": ODD})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(
+    st.lists(
+        ODD_ROW.flatmap(
+            lambda row: st.one_of(
+                st.just({**row, "type": "text"}),
+                st.just({**row, "type": "info"}),
+                st.lists(ODD, min_size=1, max_size=3).map(lambda o: {**row, "type": "multi", "options": o}),
+            )
+        ),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda row: str(row["id"]).strip(),
+    )
+)
+def test_what_reads_as_another_interview_is_taken_for_none(rows: list[dict[str, object]]) -> None:
+    """Whatever stands in ids and options: what is read back asks for the same answers by the same ids."""
+    request = interview.read_request({"questions": rows})
+    found = answer.read_interview(interview.render(request))
+    assert found is None or [q.id for q in found.to_answer] == [q.id for q in request.to_answer]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from intercom_mux.supervise import contact
 from intercom_mux.supervise.interview import Answers, read_request
 from tests.broker.live import start
 from tests.cli.stage import TEAM, Peer, run
+from tests.cli.stage import start as start_process
 from tests.support import wait_until
 from tests.v1.client import V1Client
 
@@ -160,6 +162,72 @@ def test_a_supervisor_that_waits_for_us_is_not_asked(planner: Peer) -> None:
         contact.need_decision(client, "Which?")
     assert caught.value.code == "E_MUTUAL_ASK"
     assert caught.value.hint == "it waits for your answer: put your question into your reply"
+
+
+def test_several_escalations_stand_side_by_side(planner: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two children wait at a time; `reply` alone is refused, --to picks by name or id, each gets its own answer."""
+    with Peer("worker-2", role="worker", team=TEAM) as other:
+        one = start_process("supervisor", "decide", "Which way?")
+        other.enter_pane(monkeypatch, supervisor=planner)
+        two = start_process("supervisor", "interview", "-", stdin=subprocess.PIPE)
+        assert two.stdin is not None
+        two.stdin.write(json.dumps(INTERVIEW))
+        two.stdin.close()
+        two.stdin = None
+        wait_until(lambda: len(planner.of_type("message")) == 2, what="both requests")
+        planner.enter_pane(monkeypatch)
+        rows = {row["with"]: row for row in run("pending", "--json").json["to_me"]}
+        assert set(rows) == {"worker-1", "worker-2"}
+        refused = run("reply", "left", "--json")
+        assert (refused.code, refused.json["error"]["code"]) == (6, "E_AMBIGUOUS_ASK")
+        said = '{"responses": [{"id": "db", "value": "postgres"}]}'
+        assert run("reply", said, "--to", rows["worker-2"]["id"][:8]).code == 0
+        assert run("reply", "left", "--to", "worker-1").code == 0
+        assert one.communicate(timeout=20)[0] == "left\n"
+        assert json.loads(two.communicate(timeout=20)[0]) == json.loads(said)
+        assert run("pending").out == "no pending asks\n"
+
+
+def test_a_supervisor_whose_mailbox_waits_answers_on_its_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The asker hears at once that it is away, and gets the answer when it is back."""
+    with Peer("worker-1", role="worker", team=TEAM) as worker:
+        with Peer("planner", team=TEAM) as away:
+            worker.enter_pane(monkeypatch, supervisor=away)
+        asking = start_process("supervisor", "decide", "Which way?")
+        assert asking.stderr is not None
+        assert asking.stderr.readline().endswith("waits: its receiver is not connected and gets it on its return\n")
+        with Peer("planner", team=TEAM, answer=answering("left")):
+            assert asking.communicate(timeout=20)[0] == "left\n"
+
+
+def test_a_supervisor_whose_agent_has_exited_is_told_when_it_runs_again(planner: Peer) -> None:
+    """The asker is refused at once; the question waits in the mailbox."""
+    planner.write({"type": "presence", "status": "exited:1"})
+    with Client.connect() as client:
+        wait_until(lambda: any((row["status"] or "").startswith("exited") for row in client.sessions()), what="its end")
+    error = run("supervisor", "decide", "Which way?", "--json").json["error"]
+    assert (error["code"], error["hint"].split(":")[0]) == (
+        "E_TARGET_EXITED",
+        "planner finds the question on its return",
+    )
+    wait_until(planner.texts, what="the question")
+    assert "\n\nWhich way?\n\n(You were away" in planner.texts()[0]
+
+
+def test_a_pi_supervisor_that_is_away_is_told_on_its_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be asked: the asker is told so at once, and the supervisor finds the question as a message."""
+    with Peer("worker-1", role="worker", team=TEAM) as worker:
+        with V1Client(start(), "pi-boss") as boss:
+            worker.enter_pane(monkeypatch, supervisor=boss)
+        refused = run("supervisor", "decide", "Which way?", "--json")
+        error = refused.json["error"]
+        assert (refused.code, error["code"]) == (6, "E_TARGET_DISCONNECTED")
+        assert error["hint"] == "pi-boss finds the question on its return: go on without it, or ask again then"
+        with V1Client(start(), "pi-boss", session_id=boss.session_id) as back:
+            (text,) = wait_until(back.texts, what="the question")
+            assert text.startswith("Subagent needs a supervisor decision.\n")
+            assert text.endswith("\n\n(You were away and nobody waits for a reply: send worker-1 a message.)")
+            assert back.pending == {}
 
 
 # -- the command line ----------------------------------------------------------------------------------------------

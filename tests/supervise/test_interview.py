@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercom_mux.errors import IntercomError
-from intercom_mux.supervise.interview import Answers, read_reply, read_request, render
+from intercom_mux.supervise.interview import Answers, Question, read_reply, read_request, render
 
 Json = dict[str, Any]
 
@@ -117,6 +117,8 @@ TAKEN = ({"id": "db", "value": "sqlite"}, {"id": "keep", "value": ["a", "c"]})
         f"Here:\n```json\n{json.dumps(GOOD)}\n```\nand ```json\n[]\n```",
         f"```\n{json.dumps(GOOD)}\n```",
         f"```json {json.dumps(GOOD)}```",
+        f"~~~json\n{json.dumps(GOOD)}\n~~~",
+        f"\ufeff{json.dumps(GOOD)}",
     ],
 )
 def test_a_reply_is_taken_bare_or_fenced(text: str) -> None:
@@ -195,6 +197,48 @@ def test_every_response_is_taken_or_named(rows: list[object]) -> None:
     answers = read_reply(INTERVIEW, json.dumps({"responses": rows}))
     assert answers is not None
     assert len(answers.responses) + len(answers.problems) == len(rows)
+
+
+def fits(question: Question, value: object) -> bool:
+    """Whether a value answers a question: an option, options each once, a text."""
+    if question.kind == "multi":
+        return isinstance(value, list) and len(set(value)) == len(value) and set(value) <= set(question.options)
+    return isinstance(value, str) and (question.kind != "single" or value in question.options)
+
+
+_ids = st.sampled_from([question.id for question in INTERVIEW.questions]) | st.text(max_size=3)
+_said = st.sampled_from(["sqlite", " postgres ", "a", "b", "x", "", 3, None, True])
+_rows = st.fixed_dictionaries({"id": _ids}, optional={"value": _said | st.lists(_said, max_size=4)})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(st.lists(_rows, max_size=6))
+def test_answers_fit_their_questions_and_faults_name_them(rows: list[dict[str, object]]) -> None:
+    """What is taken fits its question, each question once; every fault names the response's id or its number."""
+    answers = read_reply(INTERVIEW, json.dumps({"responses": rows}))
+    assert answers is not None
+    questions = {question.id: question for question in INTERVIEW.to_answer}
+    assert len({row["id"] for row in answers.responses}) == len(answers.responses)
+    assert all(fits(questions[row["id"]], row["value"]) for row in answers.responses)
+    for problem in answers.problems:
+        assert any(problem.startswith(f'"{str(row["id"]).strip()}"') or f'"{row["id"]}"' in problem for row in rows)
+        assert len(problem) > len('"x": ')
+
+
+def test_of_many_faults_the_first_are_told() -> None:
+    """A flood does not fill the screen, and a long id not the line."""
+    answers = read_reply(INTERVIEW, json.dumps({"responses": [1] * 51 + [{"id": "x" * 999}]}))
+    assert answers is not None
+    assert (len(answers.problems), answers.problems[-1]) == (51, "and 2 more")
+    named = read_reply(INTERVIEW, json.dumps({"responses": [{"id": "x" * 999}]}))
+    assert named is not None
+    assert len(named.problems[0]) < 150
+
+
+def test_an_option_chosen_twice_counts_once() -> None:
+    """In the order of the reply."""
+    said = json.dumps({"responses": [{"id": "keep", "value": ["c", "a", " c"]}]})
+    assert read_reply(INTERVIEW, said) == Answers(({"id": "keep", "value": ["c", "a"]},), ())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)

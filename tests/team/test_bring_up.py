@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from intercom_mux import paths
 from intercom_mux.errors import MultiplexerError, TeamError
 from intercom_mux.team.bring_up import compare
-from intercom_mux.team.daemon_process import SpareDaemon
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.plan import PeerPlan, TeamPlan
+from intercom_mux.team.spare_daemon import SpareDaemon
 from intercom_mux.team.state import PeerState, TeamState
 from intercom_mux.team.up import up
 from tests.support import marked_processes, wait_until

@@ -70,3 +70,60 @@ def test_what_may_not_start_a_turn_is_held_and_passed_over(home: Path) -> None:
         ("m1", "queued", "inbound: replies; it waits for the next turn"),
         ("m2", "injected", "submitted"),
     ]
+
+
+def test_each_message_behind_a_held_one_is_told_its_place_and_why(home: Path) -> None:
+    """All that waits is told the reason of the first and how many go before it; what gets nearer is told so."""
+    told: dict[str, str | None] = {}
+    log = TypingLog(home / "typing.log")
+    bag = Mailbag("blue-worker", log, lambda name, _, detail: told.update({name: detail}), lambda _: None)
+
+    async def story() -> None:
+        async def hears(expected: dict[str, str | None]) -> None:
+            async with asyncio.timeout(10 * SCALE):
+                while told != expected:
+                    await asyncio.sleep(0.01)
+
+        delivering = asyncio.create_task(bag.deliver_for_ever())
+        bag.use([Blocked()])
+        for name in ("m1", "m2", "m3"):
+            bag.put(Parcel(name, "planner", "message", "hello"))
+        why = "blocked on permission"
+        await hears({"m1": why, "m2": f"behind 1 other: {why}", "m3": f"behind 2 others: {why}"})
+        bag.withdraw("m1")
+        told.clear()
+        bag.offer_again()
+        await hears({"m2": why, "m3": f"behind 1 other: {why}"})
+        delivering.cancel()
+
+    asyncio.run(story())
+    log.close()
+
+
+def test_a_long_queue_is_not_told_each_place(home: Path) -> None:
+    """Far behind, a message hears that many go before it, and nothing when one of those is gone."""
+    told: list[tuple[str, str | None]] = []
+    log = TypingLog(home / "typing.log")
+    bag = Mailbag("blue-worker", log, lambda name, _, detail: told.append((name, detail)), lambda _: None)
+
+    async def story() -> None:
+        async def hears_last(name: str) -> None:
+            async with asyncio.timeout(10 * SCALE):
+                while not any(one == name and detail for one, detail in told):
+                    await asyncio.sleep(0.01)
+
+        delivering = asyncio.create_task(bag.deliver_for_ever())
+        for number in range(30):
+            bag.put(Parcel(f"m{number}", "planner", "message", "hello"))
+        bag.use([Blocked()])
+        await hears_last("m29")
+        assert told[-1] == ("m29", "behind more than 20 others: blocked on permission")
+        told.clear()
+        bag.withdraw("m0")
+        bag.offer_again()
+        await hears_last("m21")
+        assert len(told) == 21
+        delivering.cancel()
+
+    asyncio.run(story())
+    log.close()

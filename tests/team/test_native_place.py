@@ -13,6 +13,7 @@ import pytest
 from intercom_mux import paths
 from intercom_mux.agents.profile import Profile
 from intercom_mux.broker import lifecycle, places
+from intercom_mux.host.unix import listening_pid
 from intercom_mux.team import native_place
 from tests.cli.stage import run
 
@@ -83,4 +84,4 @@ def test_up_stops_before_anything_starts(home: Path, foreign: int) -> None:
     assert "intercom-mux broker replace" in error["message"]
     assert lifecycle.running() is None
     assert not list(paths.team_state_dir("*").parent.glob("*/state.json"))
-    assert places.listening_pid(places.socket_of(home / ".pi" / "agent")) == foreign
+    assert listening_pid(places.socket_of(home / ".pi" / "agent")) == foreign

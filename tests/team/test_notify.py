@@ -179,6 +179,26 @@ def test_a_blocked_peer_is_shown_and_the_command_runs(home: Path) -> None:
         stage.down()
 
 
+def test_the_desktop_is_told_by_its_own_program(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `[notify] desktop` a crash in a real team runs `notify-send` with team, peer and what happened."""
+    config.config_file().parent.mkdir(parents=True)
+    config.config_file().write_text("[notify]\ndesktop = true\n")
+    told = home / "told"
+    program = home / "bin" / "notify-send"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s|" "$@" >> {told}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    stage = Stage(home)
+    try:
+        stage.up({"victim": {"command": ["sh", "-c", "read line; exit 3"]}}, wait_ready=False)
+        stage.type("victim", "end")
+        words = "--app-name=intercom-mux|--|team: victim|exited:3: it has crashed|"
+        wait_until(lambda: told.exists() and told.read_text() == words, what="the desktop notification")
+    finally:
+        stage.down()
+
+
 def test_tasks_crashes_and_asks_to_a_person_reach_the_command(home: Path) -> None:
     """In a real team each calls once, with its kind, peer and task, and the status line has the tasks in short."""
     stage = Stage(home)

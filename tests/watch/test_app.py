@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, SelectionList, Static
 
+from intercom_mux.supervise.answer import Pending
+from intercom_mux.supervise.interview import read_request
 from intercom_mux.watch.app import Board
-from intercom_mux.watch.dialogs import Writing
+from intercom_mux.watch.dialogs import Reading, Writing
 from intercom_mux.watch.lists import Lines, Peers
 from tests.watch.views import HandFeed, message, session, snapshot
 
@@ -96,6 +99,7 @@ def test_one_of_several_asks_is_answered() -> None:
 
     async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
         feed.show(replace(snapshot(), to_me=[{"id": key, "with": "worker-1", "text": f"{key}?"} for key in "ab"]))
+        feed.asks = [Pending(key, "worker-1", "ask", f"{key}?") for key in "ab"]
         await until(pilot, lambda: "2 to answer" in shown(board, "head"))
         await pilot.press("a")
         await pilot.pause()
@@ -105,6 +109,35 @@ def test_one_of_several_asks_is_answered() -> None:
         await until(pilot, lambda: feed.done)
 
     assert drive(steps).done == [("reply", "b", "yes")]
+
+
+INTERVIEW = """{"title": "release", "questions": [
+    {"id": "when", "type": "single", "question": "When?", "options": ["today", "monday"]},
+    {"id": "where", "type": "multi", "question": "Where?", "options": ["eu", "us"]},
+    {"id": "why", "type": "text", "question": "Why?"}]}"""
+
+
+def test_an_interview_is_answered_question_by_question() -> None:
+    """Each kind has its own dialog; the answers are shown once more, and go out as one reply that fits."""
+    interview = read_request(json.loads(INTERVIEW))
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.asks = [Pending("i1", "worker-1", "interview", "", interview)]
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(board.focused, OptionList))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(board.focused, SelectionList))
+        await pilot.press("space", "down", "space", "enter")
+        await until(pilot, lambda: isinstance(board.focused, Writing))
+        await pilot.press("s", "o", "enter")
+        await until(pilot, lambda: isinstance(board.screen, Reading))
+        await pilot.press("enter")
+        await until(pilot, lambda: feed.done)
+
+    ((verb, ask, text),) = drive(steps).done
+    assert (verb, ask) == ("reply", "i1")
+    assert all(word in text for word in ("monday", "eu", "us", "so"))
+    assert "today" not in text
 
 
 def test_a_lost_broker_is_shown_until_it_is_back() -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.stage import run
 from tests.support import wait_until
-from tests.team.stage import DEMO, Stage, broker_pid, end_all_teams
+from tests.team.stage import CAT, DEMO, Stage, broker_pid, end_all_teams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +70,10 @@ def board(home: Path, stage: Stage) -> Iterator[Screen]:
 
 def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> None:
     """Peers, messages, tasks and screens show as they come; a key sends; a lost broker is told and found again."""
-    board.wait_for("boss", "worker", "idle", "team · 2 peers")
+    board.wait_for("boss", "worker", "idle", "team  2 peers")
     with stage.member("boss") as boss:
         boss.send("worker", "look at the parser")
-        board.wait_for("boss → worker: look at the parser")
+        board.wait_for("boss → worker  look at the parser")
         boss.progress("parser", percent=50, title="mend the parser")
     board.wait_for("50% mend the parser")
 
@@ -81,10 +82,10 @@ def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> 
     board.wait_for("send to worker")
     board.press("-l", "greetings from the board")
     board.press("Enter")
-    board.wait_for("→ worker: greetings from the board")
+    board.wait_for("→ worker  greetings from the board")
     stage.wait_for("worker", "greetings from the board")
     board.press("2")
-    board.wait_for("— worker —")
+    board.wait_for("Screen worker")
 
     os.kill(stage.daemon_pid(), signal.SIGSTOP)
     try:
@@ -92,12 +93,21 @@ def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> 
         board.wait_for("DISCONNECTED", "worker")
     finally:
         os.kill(stage.daemon_pid(), signal.SIGCONT)
-    board.wait_for("team · 2 peers")
+    board.wait_for("team  2 peers")
 
     stage.up({"boss": DEMO, "worker": DEMO, "scout": DEMO})
-    board.wait_for("scout", "team · 3 peers")
+    board.wait_for("scout", "team  3 peers")
     board.press("q")
     wait_until(board.is_over, what="the end of the board")
+
+
+def test_a_pane_is_attached_to_and_left_again(board: Screen) -> None:
+    """Enter gives the terminal to the team's tmux, at the chosen pane; detaching brings the board back."""
+    board.wait_for("worker", "idle")
+    board.press("Enter")
+    board.wait_for("── boss ", "team 0:team")
+    board.press("C-b", "d")
+    board.wait_for("team  2 peers", "Attach")
 
 
 def test_status_changes_and_a_team_that_goes_down(stage: Stage, board: Screen) -> None:
@@ -107,3 +117,20 @@ def test_status_changes_and_a_team_that_goes_down(stage: Stage, board: Screen) -
     board.wait_for("exited")
     stage.down()
     board.wait_for("DISCONNECTED", "is down")
+
+
+def test_a_team_has_the_board_in_a_pane_of_its_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`board: true` is a peer like the others: seen, listed, told what waits for it, and gone with the team."""
+    stage = Stage(home)
+    monkeypatch.chdir(stage.project)
+    stage.write({"worker": CAT}, board=True)
+    try:
+        assert run("up", "layout.yaml").code == 0
+        assert set(stage.state.peers) == {"worker", "board"}
+        stage.wait_for("board", "team  1 peer ")
+        with stage.member("worker") as worker:
+            worker.ask_ticket("board", "shall I?")
+        stage.wait_for("board", "1 to answer")
+        assert run("down").code == 0
+    finally:
+        end_all_teams()

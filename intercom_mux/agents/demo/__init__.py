@@ -8,6 +8,7 @@
     words, search      pure: terms of a text, ranked passages of documents
     tree               the bounded walk over the agent's directory
     answer             question to answer text
+    task, decisions    pure: tasks, and what they leave to whoever decides, as they stand in messages
     intercom           what the agent needs of the client, as a Protocol
     agent              answers asks (any role); worker and planner add to it
 """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from intercom_mux.agents.demo import inbound as inbox
 from intercom_mux.agents.demo.answer import compose
 from intercom_mux.agents.demo.cells import fitted
+from intercom_mux.agents.demo.intercom import verb as run_verb
 from intercom_mux.agents.demo.search import Document, rank
 from intercom_mux.agents.demo.tree import Tree
 from intercom_mux.errors import BrokerError, DeliveryError, IntercomError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from intercom_mux.agents.demo.inbound import Inbound
-    from intercom_mux.agents.demo.intercom import Connect, Intercom
+    from intercom_mux.agents.demo.intercom import Connect, Intercom, Verb
     from intercom_mux.agents.demo.search import Ranking
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class Agent:
         *,
         prompt: str = "",
         pace_s: float = 0.0,
+        verb: Verb = run_verb,
     ) -> None:
         self.name = name
         self.role = role
@@ -77,6 +79,7 @@ class Agent:
         self._connect = connect
         self._root = root
         self._pace_s = pace_s
+        self._verb = verb
 
     def start(self) -> None:
         """Introduce itself. Nothing is asked of the broker yet."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
+
+from intercom_mux.errors import IntercomError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +31,7 @@ class Intercom(Protocol):
     def reply(self, text: str, *, to: str | None = None) -> Any: ...
     def inbox(self, message_id: str | None = None) -> list[dict[str, Any]]: ...
     def sessions(self) -> list[dict[str, Any]]: ...
+    def tasks(self) -> list[dict[str, Any]]: ...
     def progress(
         self,
         task: str,
@@ -42,6 +48,9 @@ if TYPE_CHECKING:
     Connect = Callable[[], AbstractContextManager[Intercom]]
     """Opens a connection for one action, so that a broker restart between two never matters."""
 
+    Verb = Callable[..., dict[str, Any]]
+    """Runs a verb of the command line as `verb` does."""
+
 
 def connect() -> AbstractContextManager[Intercom]:
     """Connect as the session of this pane.
@@ -52,3 +61,21 @@ def connect() -> AbstractContextManager[Intercom]:
     from intercom_mux.client.blocking import Client
 
     return Client.connect()
+
+
+def verb(*words: str, stdin: str = "") -> dict[str, Any]:
+    """Run `intercom-mux WORDS --json` as any agent in a pane can, and return what it prints, once it has ended.
+
+    Raises:
+        IntercomError: It failed, with its code.
+    """
+    argv = [sys.executable, "-I", "-m", "intercom_mux", *words, "--json"]
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    try:
+        facts: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise IntercomError(f"`{words[0]}` failed: {done.stderr.strip() or done.returncode}") from None
+    if "error" in facts:
+        error = facts["error"]
+        raise IntercomError(error["message"], code=error["code"], hint=error.get("hint"))
+    return facts

@@ -10,9 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from intercom_mux.agents.demo import decisions
 from intercom_mux.agents.demo import task as tasks
 from intercom_mux.agents.demo.agent import Agent
 from intercom_mux.agents.demo.search import Document, rank
+from intercom_mux.agents.demo.tree import Tree
 from intercom_mux.errors import IntercomError
 
 if TYPE_CHECKING:
@@ -80,22 +82,33 @@ class Planner(Agent):
             self.tick_s = None
 
     def answer(self, message: Inbound) -> str:
-        """Answer from the table, else from the plan, followed by what the files say."""
-        if self._rows and _ABOUT_PROGRESS.search(message.text):
+        """Answer from the table, else from the plan, followed by what the files say; an interview in its own form."""
+        if decisions.is_interview(message.text):
+            with self._doing("search"):
+                known = [*self._plan(), *Tree(self._root).documents()]
+                return decisions.answers(decisions.in_interview(message.text), known)
+        question = decisions.body(message.text)
+        if self._rows and _ABOUT_PROGRESS.search(question):
             return self._table()
-        paragraphs = [Document("plan", part.strip()) for part in _PARAGRAPH.split(self.prompt) if part.strip()]
-        hits = rank(message.text, paragraphs).hits[:_PLAN_PASSAGES_MAX]
-        from_files = super().answer(message)
+        hits = rank(question, self._plan()).hits[:_PLAN_PASSAGES_MAX]
+        from_files = self._answer_from_files(question, message.attachments)
         if not hits:
             return from_files
         lines = [line for hit in hits for line in hit.passage.lines]
         return "The plan says:\n" + "\n".join(f"  {line}" for line in lines) + f"\n\n{from_files}"
 
+    def _plan(self) -> list[Document]:
+        """Return the paragraphs of the prompt, without tasks that leave something open: they settle nothing."""
+        parts = (part.strip() for part in _PARAGRAPH.split(self.prompt))
+        return [Document("plan", part) for part in parts if part and "Open:" not in part]
+
     def on_message(self, message: Inbound) -> None:
         """Enter a worker's result into the table, or take on the tasks a message brings."""
         if self._adopt(message.text):
             return
-        told = [(row, tasks.outcome(message.text, row.task.id)) for row in self._rows]
+        # The broker's notice that a task is blocked is no end: its owner may only be waiting for a decision.
+        mine = [row for row in self._rows if row.owner == message.sender]
+        told = [(row, tasks.outcome(message.text, row.task.id)) for row in mine]
         changes = [(row, state) for row, state in told if state and state != row.state]
         for row, state in changes:
             row.state = state

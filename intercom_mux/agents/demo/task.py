@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TASK = re.compile(r"^[ \t]*Task (?P<id>[A-Za-z0-9][\w.-]*):[ \t]*(?P<title>\S.*)$", re.MULTILINE)
+_TASK = re.compile(
+    r"^(?:[ \t]*Task (?P<id>[A-Za-z0-9][\w.-]*):[ \t]*|\[task(?::(?P<mark>[^\]\n]+))?\] +)(?P<title>\S.*)$",
+    re.MULTILINE,
+)
+_NEEDS = re.compile(r"^[ \t]*Needs:[ \t]*(?P<path>\S.*)$", re.MULTILINE)
+_OPEN = re.compile(r"^[ \t]*Open:[ \t]*(?P<text>[^?\n]+\??)[ \t]*(?P<options>.*)$", re.MULTILINE)
 _LIST_HEAD = re.compile(r"(?:#{1,6}\s*)?(?:\*\*)?tasks:?(?:\*\*)?:?", re.IGNORECASE)
 _ITEM = re.compile(r"(?P<indent>\s*)(?:[-*+]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>\S.*)")
 _OWN_ID = re.compile(r"(?P<id>[A-Z]{1,4}-?\d{1,4})\s*[:.]\s+(?P<title>\S.*)")
@@ -13,8 +18,16 @@ _OUTCOME = re.compile(r"\b(?:(?P<done>done|finished|completed?)|(?P<blocked>bloc
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a task leaves to whoever decides; `options` are empty when any answer will do."""
+
+    text: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """One piece of work; `details` are further lines, "" without any."""
+    """One piece of work; `details` are further lines, "" without any; `id` is "" if the broker has made one up."""
 
     id: str
     title: str
@@ -25,13 +38,34 @@ class Task:
         """The task as it stands in a message."""
         return f"Task {self.id}: {self.title}" + (f"\n{self.details}" if self.details else "")
 
+    @property
+    def subject(self) -> str:
+        """What it is about, without the lines of `needs` and `questions`."""
+        return f"{self.title} {_OPEN.sub('', _NEEDS.sub('', self.details)).strip()}".strip()
+
+    @property
+    def needs(self) -> list[str]:
+        """The files that must be there first: lines `Needs: PATH`."""
+        return [mark["path"].strip() for mark in _NEEDS.finditer(self.details)]
+
+    @property
+    def questions(self) -> list[Question]:
+        """What must be decided first: lines `Open: QUESTION?`, with the choices behind it as `one | another`."""
+        return [
+            Question(mark["text"].strip(), tuple(filter(None, map(str.strip, mark["options"].split("|")))))
+            for mark in _OPEN.finditer(self.details)
+        ]
+
 
 def in_message(text: str) -> list[Task]:
-    """Return the tasks of a message: lines `Task ID: title`, each with the lines up to the next one."""
+    """Return the tasks of a message, each with the lines up to the next one.
+
+    Lines `Task ID: title`, and those that the broker takes for tasks: `[task] title` and `[task:ID] title`.
+    """
     marks = list(_TASK.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     return [
-        Task(mark["id"], mark["title"].strip(), text[mark.end() : end].strip())
+        Task(mark["id"] or mark["mark"] or "", mark["title"].strip(), text[mark.end() : end].strip())
         for mark, end in zip(marks, ends, strict=False)
     ]
 

@@ -6,33 +6,33 @@ Reading never stops while the agent works: what arrives is kept, shown in the co
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
-import termios
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
 from intercom_mux.agents.demo.editor import Editor, Key
 from intercom_mux.agents.demo.screen import Screen
+from intercom_mux.host import keyboard, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType, TracebackType
-    from typing import Any, Self
+    from typing import Self
 
 _READ_BYTES = 65_536
 _PASTE_ON = "\x1b[?2004h"
 _PASTE_OFF = "\x1b[?2004l"
-_EXIT_STATUS = {signal.SIGINT: 0, signal.SIGHUP: 0, signal.SIGTERM: 128 + signal.SIGTERM}
+_EXIT_STATUS = {number: 128 + number if number == signal.SIGTERM else 0 for number in signals.STOP}
 
 
 class Terminal:
     """Standard input and output as a terminal, or as plain lines when one of them is none.
 
-    Enter it in the main thread: it takes over SIGINT, SIGHUP, SIGTERM and SIGWINCH, and ends the program by raising
-    `SystemExit` there (0 for Ctrl-C, a lost terminal and SIGHUP; 143 for SIGTERM). On exit the terminal is as before.
+    Enter it in the main thread: it takes over SIGWINCH and what asks it to stop (`signals.STOP`), and ends the program
+    by raising `SystemExit` there (0 for Ctrl-C, a lost terminal and SIGHUP; 143 for SIGTERM). On exit the terminal is
+    as before.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -48,19 +48,17 @@ class Terminal:
         self._is_open = False
         self._is_waiting = False
         self._changed = threading.Condition()
-        self._main = threading.main_thread()
         self._wake_reader, self._wake_writer = os.pipe()
-        self._modes: list[Any] | None = None
+        self._undo_raw: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         for number in _EXIT_STATUS:
             signal.signal(number, _exit)
         if self._is_terminal:
             # The reader draws: the signal may arrive while this thread is drawing.
-            signal.signal(signal.SIGWINCH, lambda *_: os.write(self._wake_writer, b"w"))
-            self._modes = termios.tcgetattr(self._in)
+            keyboard.on_resize(lambda: os.write(self._wake_writer, b"w"))
+            self._undo_raw = keyboard.raw(self._in, self._out)
             self._write(_PASTE_ON)
-            termios.tcsetattr(self._in, termios.TCSANOW, _key_by_key(self._modes))
         self._is_open = True
         threading.Thread(target=self._read, name="terminal reader", daemon=True).start()
         return self
@@ -68,17 +66,15 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number in (*_EXIT_STATUS, signal.SIGWINCH):
+        for number in _EXIT_STATUS:
             signal.signal(number, signal.SIG_IGN)
+        keyboard.on_resize(None)
         is_locked = self._changed.acquire(timeout=1)
         self._is_open = False
         self._screen.close()
-        if self._modes is not None:
+        if self._undo_raw is not None:
             self._write(_PASTE_OFF)
-            try:
-                termios.tcsetattr(self._in, termios.TCSANOW, self._modes)
-            except termios.error:
-                pass
+            self._undo_raw()
         if is_locked:
             self._changed.release()
 
@@ -116,11 +112,11 @@ class Terminal:
 
     def _read(self) -> None:
         while True:
-            readable, _, _ = select.select([self._in, self._wake_reader], [], [])
-            if self._wake_reader in readable:
+            has_input, is_woken = keyboard.wait_for_input(self._in, self._wake_reader)
+            if is_woken:
                 os.read(self._wake_reader, _READ_BYTES)
                 self._take([])
-            if self._in in readable:
+            if has_input:
                 try:
                     data = os.read(self._in, _READ_BYTES)
                 except OSError:
@@ -152,8 +148,9 @@ class Terminal:
 
     def _interrupt(self) -> None:
         """End the program even when its main thread waits in a system call."""
-        assert self._main.ident is not None  # noqa: S101 - the main thread has been started
-        signal.pthread_kill(self._main.ident, signal.SIGINT)
+        keyboard.interrupt_main()
+        with self._changed:
+            self._changed.notify()
 
     def _size(self) -> tuple[int, int]:
         try:
@@ -174,15 +171,3 @@ class Terminal:
 
 def _exit(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(_EXIT_STATUS[signal.Signals(number)])
-
-
-def _key_by_key(modes: list[Any]) -> list[Any]:
-    """Return terminal modes that pass every byte on as it is; Ctrl-C is a key, for a paste may hold one."""
-    input_flags, output_flags, control_flags, local_flags, *speeds, characters = modes
-    characters = list(characters)
-    characters[termios.VMIN] = 1
-    characters[termios.VTIME] = 0
-    input_flags &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON | termios.ISTRIP)
-    local_flags &= ~(termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN)
-    output_flags &= ~termios.OPOST
-    return [input_flags, output_flags, control_flags, local_flags, *speeds, characters]

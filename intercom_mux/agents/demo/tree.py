@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from intercom_mux.agents.demo.search import Document
+from intercom_mux.host import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,4 +174,4 @@ def _text(path: str) -> str | None:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+    return os.open(path, flags | files.EXACT | files.WITHOUT_WAITING)

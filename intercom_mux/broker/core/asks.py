@@ -10,11 +10,14 @@ from intercom_mux.broker.core import endings, receipts, roster
 from intercom_mux.broker.core.addresses import shown_name
 from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.wire import states
+from intercom_mux.wire.escalation import gist
 from intercom_mux.wire.frames import dump
 from intercom_mux.wire.messages import required_id
 
 _DEADLINE_MAX_MS = 7 * 24 * 3_600_000
 _PREVIEW = 200
+WITHDRAWN = "it was withdrawn"
+SUPERSEDED = "another question took its place"
 
 
 def deadline_of(state: BrokerState, message: Json, now: int) -> int:
@@ -64,7 +67,7 @@ def check_ask(
     if connection.generation == "mux" and frame.get("blocking") is True:
         group = frame.get("group", "")
         for ask in state.asks_of.get(sender.key, {}).values():
-            if ask.waiter and ask.group != group:
+            if ask.waiter and (ask.group != group or not group):
                 raise deliveries.Refusal("E_ALREADY_WAITING", "Already waiting for a reply")
 
 
@@ -72,6 +75,8 @@ def _cycle(
     state: BrokerState, asker: SessionKey, asked: SessionKey, answered: tuple[SessionKey, str] | None
 ) -> list[SessionKey]:
     """Return the sessions of the waiting cycle that asker → asked would close, the asker first; empty if none."""
+    if asker == asked:
+        return [asker]
     paths = [[asker, asked]]
     seen = {asked}
     while paths:
@@ -104,7 +109,7 @@ def open_ask(
         asked=delivery.target,
         created_at=now,
         deadline=delivery.expires_at,
-        text=message["content"]["text"][:_PREVIEW],
+        text=gist(message["content"]["text"])[:_PREVIEW],
         is_blocking=is_blocking,
         waiter=connection.id if connection.generation == "mux" and is_blocking else 0,
         group=group if type(group) is str else "",
@@ -144,6 +149,15 @@ def drop(state: BrokerState, key: tuple[SessionKey, str], outcome: str, *, is_la
     question = state.records.get(key)
     if question is not None and question.state in states.TERMINAL_STATES:
         state.finished.append(question)
+
+
+def take_back(state: BrokerState, key: tuple[SessionKey, str], outcome: str, by: Connection, reason: str) -> None:
+    """Close an ask, if it is open, that its session takes back over `by`; another connection that waits hears why."""
+    ask = state.asks.get(key)
+    drop(state, key, outcome)
+    if ask is not None and ask.waiter != by.id and ask.waiter in state.connections:
+        event: Json = {"type": "mux_event", "event": "ask_ended", "messageId": ask.id, "code": "E_ASK_ENDED"}
+        state.write(ask.waiter, {**event, "reason": reason})
 
 
 def close_answered(
@@ -194,7 +208,7 @@ def cancel(state: BrokerState, connection: Connection, frame: Json, now: int) ->
     session = connection.session
     if session is None or not session.owns(connection) or (session.key, ask_id) not in state.asks:
         return
-    drop(state, (session.key, ask_id), "cancelled")
+    take_back(state, (session.key, ask_id), "cancelled", connection, WITHDRAWN)
     delivery = state.records.get((session.key, ask_id))
     if delivery is not None and connection.generation == "mux":
         endings.withdraw(state, delivery, states.CANCELLED, now)

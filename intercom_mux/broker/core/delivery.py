@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
-from itertools import islice
 
 from intercom_mux.broker.core import asks, backpressure, endings, identity, receipts, roster, tasks
 from intercom_mux.broker.core.addresses import known_names, resolve
@@ -146,7 +145,7 @@ def accept(
         asks.check_ask(state, connection, sender, target, message, frame)
     delivery = _new_delivery(state, sender, receiver, message, frame.raw, print_, now)
     if earlier is not None:
-        endings.supersede(state, earlier, delivery.id, now)
+        endings.supersede(state, connection, earlier, delivery.id, now)
     hold(state, receiver, delivery)
     record(state, delivery)
     if message.get("expectsReply"):
@@ -293,11 +292,11 @@ def _answer_accepted(state: BrokerState, connection: Connection, delivery: Deliv
 
 
 def _queue_before(target: Session, delivery: Delivery) -> bytes:
-    """Return how many messages wait before this one and why the last of them does: further members of `delivered`."""
+    """Return how many messages wait before this one and why the first of them does: further members of `delivered`."""
     before = len(target.mailbox) - (delivery.seq in target.mailbox)
     if not before:
         return b',"before":0'
-    note = next(islice(reversed(target.mailbox.values()), 1, None)).note if delivery.seq in target.mailbox else ""
+    note = next(iter(target.mailbox.values())).note
     return b',"before":%d' % before + (b',"held":' + quote(note) if note else b"")
 
 

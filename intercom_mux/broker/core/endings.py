@@ -65,7 +65,7 @@ def cancel(state: BrokerState, connection: Connection, frame: Json, now: int) ->
         return
     if delivery.state != states.CANCELLED:
         control(state, delivery, "cancel", now)
-    asks.drop(state, (delivery.sender, message_id), "cancelled")
+    asks.take_back(state, (delivery.sender, message_id), "cancelled", connection, asks.WITHDRAWN)
     finish(state, delivery, states.CANCELLED, now)
     state.write(connection.id, {"type": "delivered", "messageId": message_id})
 
@@ -111,11 +111,11 @@ def check_supersedes(state: BrokerState, sender: Session, target: Session, messa
     return earlier
 
 
-def supersede(state: BrokerState, earlier: Delivery, by: str, now: int) -> None:
-    """End `earlier` in favour of the message `by`, its receiver told first."""
+def supersede(state: BrokerState, connection: Connection, earlier: Delivery, by: str, now: int) -> None:
+    """End `earlier` in favour of the message `by`, which came over `connection`; its receiver is told first."""
     earlier.superseded_by = by
     control(state, earlier, "supersede", now, by)
-    asks.drop(state, (earlier.sender, earlier.id), "superseded")
+    asks.take_back(state, (earlier.sender, earlier.id), "superseded", connection, asks.SUPERSEDED)
     finish(state, earlier, states.SUPERSEDED, now)
 
 

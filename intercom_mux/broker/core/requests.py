@@ -187,6 +187,9 @@ def _askers(state: BrokerState, connection: Connection, me: Session) -> list[str
 
 
 def _ended_ask(state: BrokerState, me: Session, wanted: str) -> Delivery | None:
+    whole = state.inbound.get((me.key, wanted))
+    if whole is not None and whole.expects_reply and whole.state in states.TERMINAL_STATES:
+        return whole
     for record in reversed(state.finished):
         if record.target == me.key and record.expects_reply and record.id.startswith(wanted):
             return record
@@ -195,11 +198,14 @@ def _ended_ask(state: BrokerState, me: Session, wanted: str) -> Delivery | None:
 
 def _inbox(state: BrokerState, connection: Connection, me: Session, frame: Json, now: int) -> Json | None:
     """Return what waits in my mailbox, oldest first, and take it unless `peek`: as much as fits, `left` says how many
-    more. With `id`, return the newest message whose id starts so; one that was read comes from the journal."""
+    more. With `id`, return that message, else the newest whose id starts so; what was read comes from the journal."""
     wanted = text(frame, "id")
     is_taking = frame.get("peek") is not True
     if wanted:
+        whole = state.inbound.get((me.key, wanted))
         newest = next((d for d in reversed(me.mailbox.values()) if d.id.startswith(wanted)), None)
+        if whole is not None:
+            newest = whole if whole.seq in me.mailbox else None
         if newest is None:
             state.effects.lookups.append(Lookup(connection.id, frame["requestId"], "message", me.key, wanted))
             return None
@@ -234,14 +240,19 @@ def _result(state: BrokerState, connection: Connection, me: Session, frame: Json
     wanted = text(frame, "id")
     if not wanted:
         raise Refusal("E_NOT_FOUND", "No ask without an id")
-    for ask in state.asks.values():
-        if ask.asker == me.key and ask.id.startswith(wanted):
+    is_whole = (me.key, wanted) in state.records
+
+    def fits(ask_id: str) -> bool:
+        return ask_id == wanted if is_whole else ask_id.startswith(wanted)
+
+    for ask in state.asks_of.get(me.key, {}).values():
+        if fits(ask.id):
             whom = _other(state, ask.asked, connection.view)
             left_s = max(0, ask.deadline - now) // 1000
             turn = {"turn": ask.turn} if ask.turn else {}
             return {"state": "open", "id": ask.id, "to": whom, "left_s": left_s, **turn}
     for letter in reversed(me.mailbox.values()):
-        if letter.reply_to is not None and letter.reply_to.startswith(wanted):
+        if letter.reply_to is not None and fits(letter.reply_to):
             answered: Json = {"id": letter.reply_to, "state": "answered", "reply": {**_letter(letter), "state": "done"}}
             _take(state, connection, me, letter, now)
             return answered
@@ -275,15 +286,20 @@ def _retire(state: BrokerState, connection: Connection, me: Session, frame: Json
     reason = text(frame, "reason")[:_REASON_CHARS] or "the session has ended"
     scope, team = text(frame, "scope") or me.key.scope, text(frame, "team")
     retired: list[str] = []
+    gone: list[tuple[str, str]] = []
     is_over = False
     for item in listed:
         session = state.sessions.get(SessionKey(scope, item["id"]))
         if session is not None and session.token is not None and session.token == item.get("token"):
             is_over |= session.team is not None and session.team.id == team
+            if session.team is not None and session.name:
+                gone.append((session.team.id, session.name))
             sessions.retire(state, session, now, reason, spare=connection)
             retired.append(session.key.id)
     if is_over:
         tasks.forget_team(state, team)
+    for owners_team, owner in gone:
+        tasks.orphan(state, scope, owners_team, owner, reason, now)
     return {"retired": retired}
 
 

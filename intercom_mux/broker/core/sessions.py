@@ -223,16 +223,17 @@ def unregister(state: BrokerState, connection: Connection, _frame: Json, now: in
 
 
 def leave(state: BrokerState, connection: Connection, now: int) -> None:
-    """Detach a connection: an endpoint's session is remembered, a handle's blocking asks become tickets."""
+    """Detach a connection: its blocking asks become tickets; an endpoint's session is remembered."""
     session, connection.session = connection.session, None
     if session is None:
         return
     session.seen_at = now
     delivery.requeue(connection)
+    if connection.generation == "mux":
+        asks.release_waiter(state, connection.id)
     if connection.is_handle:
         session.handles.discard(connection.id)
         state.listeners.pop(connection.id, None)
-        asks.release_waiter(state, connection.id)
         delivery.flush(state, session, now)
         return
     is_keeper = session.keeper is connection

@@ -21,22 +21,30 @@ TASKS_MAX = 1_000
 """How many tasks a team may have."""
 _TOLD = ("blocked", "done", "failed")
 """The states that the assigner is told of by a message; all else it can look up."""
+_ENDS = ("done", "failed")
 _HISTORY = 40
 _HISTORY_NOTE_CHARS = 200
 _MESSAGES = 20
 _MARKS = 20
+_NAMES = 20
 _MARKED = re.compile(r"^\[task(?::([^\]\n]{1,256}))?\] +(\S.*)$", re.MULTILINE)
 _FIELDS = ("id", "title", "owner", "assigner", "state", "percent", "note", "team", "created_at", "updated_at")
 
 
 def add(state: BrokerState, _connection: Connection, me: Session, frame: Json, now: int) -> Json:
-    """Create a task; without `task` its id is made of the title. The same call again returns the same task."""
+    """Create a task; without `task` its id is made of the title. The same call again returns the same task.
+
+    One of that title that has ended is another: without `task` the new one gets a number to its id.
+    """
     title = " ".join(text(frame, "title").split())[:MAX_SHOWN_CHARS]
     if not title:
         raise delivery.Refusal("E_INVALID_TASK", "A task needs a title")
+    scope, team = me.key.scope, _team_of(me, frame)
     task_id = text(frame, "task") or _slug(title)
-    key = (me.key.scope, _team_of(me, frame), _checked_id(task_id))
-    known = state.tasks.get(key)
+    known = state.tasks.get((scope, team, task_id))
+    if known is not None and known.state in _ENDS and not text(frame, "task"):
+        task_id, known = _free_id(state, scope, team, title), None
+    key = (scope, team, _checked_id(task_id))
     if known is not None:
         if (known.title, known.assigner_id) != (title, me.key.id):
             raise delivery.Refusal("E_TASK_EXISTS", f'There is a task "{task_id}" already: {known.title}')
@@ -65,8 +73,9 @@ def progress(state: BrokerState, _connection: Connection, me: Session, frame: Js
     task.state = "done" if percent == 100 and "state" not in frame else wanted
     task.title = title or task.title
     task.note = note if "note" in frame else task.note
-    task.owner = owner or task.owner or _name_of(me)
+    former, task.owner = task.owner, owner or task.owner or _name_of(me)
     _changed(state, task, _name_of(me), now)
+    _tell_owners(state, task, former, me, now, is_given_by_message=False)
     if task.state != before and task.state in _TOLD and task.assigner_id != me.key.id:
         _tell_assigner(state, task, now)
     return shown(task)
@@ -101,12 +110,25 @@ def take_marked(state: BrokerState, sender: Session, target: Session, accepted: 
             if _is_full(state, key):
                 return
             task = _new(state, key, sender, now)
-        elif task.owner != owner or task.state in ("done", "failed"):
+        elif task.owner != owner or task.state in _ENDS:
+            task.note = task.note if task.owner or task.state == "assigned" else ""
             task.state, task.percent = "assigned", 0
+        former = task.owner
         task.assigner, task.assigner_id = _name_of(sender), sender.key.id
         task.title, task.owner = title, owner
         task.messages = [*task.messages, accepted.id][-_MESSAGES:]
         _changed(state, task, task.assigner, now)
+        _tell_owners(state, task, former, sender, now, is_given_by_message=True)
+
+
+def orphan(state: BrokerState, scope: str, team: str, owner: str, reason: str, now: int) -> None:
+    """Block the open tasks of a peer that is gone for good: nobody has them, and who gave them is told."""
+    for task in list(state.tasks.values()):
+        if (task.scope, task.team, task.owner) == (scope, team, owner) and task.state not in _ENDS:
+            task.state, task.owner = "blocked", ""
+            task.note = f"{owner} is gone: {reason}"[:MAX_SHOWN_CHARS]
+            _changed(state, task, endings.SYSTEM_ID, now)
+            _tell_assigner(state, task, now)
 
 
 def forget_team(state: BrokerState, team: str) -> None:
@@ -122,18 +144,25 @@ def shown(task: Task) -> Json:
 
 
 def _find(state: BrokerState, connection: Connection, me: Session, frame: Json) -> Task:
-    """Return the task that is meant: of the team I am in, name or look at; else the one changed last of any team."""
+    """Return the task that is meant, by its id or the only one that begins so: of the team I am in, name or look at;
+    else the one changed last of any team."""
     wanted, message = text(frame, "task"), text(frame, "message")
     team = _team_of(me, frame) or connection.view
     found = [
         task
         for task in state.tasks.values()
         if task.scope == me.key.scope
-        and (message in task.messages if message else task.id == wanted)
+        and (message in task.messages if message else wanted and task.id.startswith(wanted))
         and (message or team in (None, "", task.team))
     ]
     if not found:
         raise delivery.Refusal("E_NO_TASK", f'No task "{(wanted or message)[:MAX_SHOWN_CHARS]}"')
+    if not message:
+        found = [task for task in found if task.id == wanted] or found
+        names = sorted({task.id for task in found})
+        if len(names) > 1:
+            reason = f'Several tasks begin with "{wanted[:MAX_SHOWN_CHARS]}"'
+            raise delivery.Refusal("E_AMBIGUOUS_TASK", reason, names=names[:_NAMES])
     return max(found, key=lambda task: task.updated_at)
 
 
@@ -193,4 +222,21 @@ def _tell_assigner(state: BrokerState, task: Task, now: int) -> None:
     if assigner is not None:
         title = f" ({task.title})" if task.title else ""
         end = f": {task.note}" if task.note else "."
-        endings.notice(state, assigner, f"Task {task.id}{title} of {task.owner} is {task.state}{end}", now)
+        whose = f" of {task.owner}" if task.owner else ""
+        endings.notice(state, assigner, f"Task {task.id}{title}{whose} is {task.state}{end}", now)
+
+
+def _tell_owners(
+    state: BrokerState, task: Task, former: str, by: Session, now: int, *, is_given_by_message: bool
+) -> None:
+    """Tell who had an open task that it has it no longer, and who has it now, each unless it did that itself."""
+    if former == task.owner or task.state in _ENDS:
+        return
+    title = f" ({task.title})" if task.title else ""
+    for session in list(state.sessions.values()):
+        if session is by or session.team is None or (session.key.scope, session.team.id) != (task.scope, task.team):
+            continue
+        if session.name == former and former:
+            endings.notice(state, session, f"Task {task.id}{title} is not yours any more: {task.owner} has it.", now)
+        elif session.name == task.owner and not is_given_by_message:
+            endings.notice(state, session, f"Task {task.id}{title} is yours now, by {_name_of(by)}.", now)

@@ -14,9 +14,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.mux.base import typeable
 from intercom_mux.team.routes.base import Outcome, Route
-from intercom_mux.team.routes.wording import block, is_body_elsewhere, short_id
+from intercom_mux.team.routes.wording import block, is_body_elsewhere, one_word, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +66,7 @@ def read(rules: HookRules, event: str, payload: Json | None) -> tuple[HookEvent,
         return None
     status = meaning.state
     if status in ("tool", "blocked") and meaning.what:
-        status += f":{_word(facts.get(meaning.what, meaning.what))}"
+        status += f":{one_word(facts.get(meaning.what, meaning.what))}"
     prompt = facts.get(meaning.prompt) if meaning.prompt else None
     if isinstance(prompt, list) and _is_about_a_message(prompt):
         return None
@@ -77,11 +76,6 @@ def read(rules: HookRules, event: str, payload: Json | None) -> tuple[HookEvent,
         prompt if isinstance(prompt, str) else _joined(prompt),
         (answer if isinstance(answer, str) else "") if meaning.answer else None,
     )
-
-
-def _word(value: object) -> str:
-    """Return a short name without blanks, whatever an agent calls its tools."""
-    return "-".join(typeable(str(value)).split())[:40] or "unknown"
 
 
 def thread(payload: Json | None) -> str | None:

@@ -15,7 +15,8 @@ from intercom_mux.agents import detect
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.team.routes.base import Outcome, Route
 from intercom_mux.team.routes.opencode import OpencodeServer, ServerError
-from intercom_mux.team.routes.wording import compose, short_id
+from intercom_mux.team.routes.wording import compose, one_word, short_id
+from intercom_mux.team.terminal import with_terminal
 
 if TYPE_CHECKING:
     from intercom_mux.team.routes.base import Parcel, Target
@@ -99,7 +100,7 @@ class HttpRoute(Route):
         state = (mux.states() or {}).get(surface)
         if state is None:
             raise MultiplexerError(f"surface {surface} is gone", code="E_SURFACE_GONE", surface=surface)
-        status = detect.detect(profile, state, mux.capture(surface))
+        status = detect.detect(profile, with_terminal(profile, state), mux.capture(surface))
         return None if status.state == "idle" else status.text
 
     # -- status and turns ----------------------------------------------------------------------------------------
@@ -114,13 +115,20 @@ class HttpRoute(Route):
 
     async def _look(self, server: OpencodeServer) -> None:
         """Report what the agent does, and the end of a turn with its last words."""
-        status = await asyncio.to_thread(server.status)
+        status = await asyncio.to_thread(self._status, server)
         if status != "idle":
             self._has_turn, self._idle_looks = True, 0
         elif self._has_turn:
             await self._end_turn(server)
         if status != self._target.reported() and not (status == "idle" and self._has_turn):
             self._target.report(status)
+
+    def _status(self, server: OpencodeServer) -> str:
+        """Return what the server says that it does, with the name of the tool that runs."""
+        status = server.status()
+        session = self._session(server) if status == "thinking" else None
+        tool = server.running_tool(session) if session else None
+        return f"tool:{one_word(tool)}" if tool else status
 
     async def _end_turn(self, server: OpencodeServer) -> None:
         """Tell the last words of a turn that is over; one that was just submitted may not have begun."""

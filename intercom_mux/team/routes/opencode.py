@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import socket
 import threading
@@ -79,6 +78,15 @@ class OpencodeServer:
         self._call("POST", "/tui/select-session", {"sessionID": session})
         return session
 
+    def running_tool(self, session: str) -> str | None:
+        """Return the name of the tool that runs in the session, None when none does."""
+        for row in self._list(f"/session/{session}/message?limit=1"):
+            for part in row["parts"] if isinstance(row.get("parts"), list) else []:
+                state = part.get("state") if isinstance(part, dict) and part.get("type") == "tool" else None
+                if isinstance(state, dict) and state.get("status") == "running":
+                    return str(part.get("tool"))
+        return None
+
     def submit(self, session: str, text: str) -> None:
         """Submit a prompt; on return the server has it."""
         self._call("POST", f"/session/{session}/prompt_async", {"parts": [{"type": "text", "text": text}]})
@@ -110,6 +118,8 @@ class OpencodeServer:
 
     def _call(self, method: str, path: str, body: Json | None = None) -> Any:
         """Return the answer's JSON, None when it is empty."""
+        import http.client  # every daemon knows this route, and few teams need it
+
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=CALL_S)
         try:
             connection.connect()

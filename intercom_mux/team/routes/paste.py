@@ -29,6 +29,7 @@ from intercom_mux.agents import detect
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.team.routes.base import Outcome, Route
 from intercom_mux.team.routes.wording import compose, short_id
+from intercom_mux.team.terminal import with_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +186,7 @@ class PasteRoute(Route):
         state = states.get(self._surface) if states is not None else None
         if state is None:
             raise MultiplexerError(f"surface {self._surface} is gone", code="E_SURFACE_GONE", surface=self._surface)
+        state = with_terminal(self._profile, state)
         screen = self._mux.capture(self._surface)
         text = self._mux.capture(self._surface, history) if history else screen
         status = detect.detect(self._profile, state, screen)

@@ -19,6 +19,7 @@ from intercom_mux.agents.profile import PLACEHOLDER
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.team.routes.base import Outcome, Route
 from intercom_mux.team.routes.wording import compose, short_id
+from intercom_mux.team.terminal import with_terminal
 
 if TYPE_CHECKING:
     from intercom_mux.team.routes.base import Parcel, Target
@@ -80,6 +81,7 @@ class QueueRoute(Route):
         state = (mux.states() or {}).get(surface)
         if state is None or state.is_in_mode:
             return False
+        state = with_terminal(profile, state)
         screen = mux.capture(surface)
         is_idle = detect.detect(profile, state, screen).state == "idle"
         return is_idle and detect.composer(profile, screen).kind == "draft"

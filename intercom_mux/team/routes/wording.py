@@ -26,6 +26,11 @@ def short_id(message_id: str) -> str:
     return match[0] if match else hashlib.sha256(message_id.encode("utf-8", "replace")).hexdigest()[:8]
 
 
+def one_word(value: object) -> str:
+    """Return a short name without blanks, whatever an agent calls its tools."""
+    return "-".join(typeable(str(value)).split())[:40] or "unknown"
+
+
 def body_of(parcel: Parcel) -> str:
     """Return text and attachments; line ends are LF, other control characters but tab are dropped."""
     return typeable("\n".join((parcel.text, *parcel.attachments))).rstrip()

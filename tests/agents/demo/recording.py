@@ -28,6 +28,7 @@ class RecordingIntercom:
 
     roster: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, str | Exception] = field(default_factory=dict)
+    board: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     connect_errors: list[Exception] = field(default_factory=list)
@@ -62,6 +63,9 @@ class RecordingIntercom:
 
     def sessions(self) -> list[dict[str, Any]]:
         return self.roster
+
+    def tasks(self) -> list[dict[str, Any]]:
+        return self.board
 
     def progress(self, task: str, **changes: Any) -> None:
         self.progressed.append({"task": task, **{key: value for key, value in changes.items() if value is not None}})

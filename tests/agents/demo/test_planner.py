@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,28 @@ def test_a_plan_without_tasks_gets_them_by_message() -> None:
     agent.handle("[intercom] from boss · message 8\nTasks:\n- Look around")
     wait_for_workers(agent)
     assert [text.split("\n")[-1] for _, text in intercom.sent] == ["Task T1: Look around"]
+
+
+def test_a_decision_and_an_interview_are_answered_from_the_plan() -> None:
+    """The plan's words settle a question; tasks that ask it themselves do not."""
+    plan = "Storage: the store is sqlite.\n\nTasks:\n- Store orders\n  Open: Which store? sqlite | postgres"
+    agent, intercom, _ = planner(plan)
+    who = "Run: r\nAgent: worker\nChild index: 1\n\n"
+    agent.handle(f"[intercom] from worker-1 · ask 1\nSubagent needs a supervisor decision.\n{who}Which store?")
+    interview = "Questions:\n1. [q1] (single) Which store?\n   Options:\n   - sqlite\n   - postgres"
+    agent.handle(
+        f"[intercom] from worker-1 · ask 2\nSubagent requests a structured supervisor interview.\n{who}{interview}"
+    )
+    (_, decision), (_, answers) = intercom.replied
+    assert decision.startswith("The plan says:\n  Storage: the store is sqlite.\n\n")
+    assert json.loads(answers) == {"responses": [{"id": "q1", "value": "sqlite"}]}
+
+
+def test_a_notice_that_a_task_is_blocked_does_not_end_it() -> None:
+    """Only its owner says how it ended: till then it may wait for a decision."""
+    agent, _, pane = planner("Tasks:\n- Renew the token")
+    wait_for_workers(agent)
+    agent.handle("[intercom] from intercom-mux · message 1\nTask T1 (Renew) of worker-1 is blocked: to be decided")
+    assert "have ended" not in pane.seen
+    agent.handle("[intercom] from worker-1 · message 2\nDone T1: Renew the token")
+    assert "All 1 tasks have ended: 1 done." in pane.seen

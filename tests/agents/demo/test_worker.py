@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from intercom_mux.agents.demo.intercom import verb
 from intercom_mux.agents.demo.worker import Worker
-from intercom_mux.errors import AskTimeout
+from intercom_mux.errors import AskTimeout, IntercomError, TeamError
 from tests.agents.demo.recording import RecordingIntercom, RecordingPane, session
+
+if TYPE_CHECKING:
+    from intercom_mux.agents.demo.intercom import Verb
 
 APP = Path(__file__).parents[3] / "examples" / "quickstart" / "app"
 TASK = "[intercom] from planner · message 1a\nTask T1: Retry failed warehouse calls"
@@ -16,12 +22,20 @@ PLANNER = session("planner", "planner")
 SCOUT = session("reference-auth", "scout")
 
 
+def no_supervisor(*words: str, stdin: str = "") -> dict[str, Any]:
+    raise TeamError("no supervisor", code="E_NO_SUPERVISOR")
+
+
 def worker(
-    roster: list[dict[str, Any]], answers: dict[str, str | Exception] | None = None, prompt: str = ""
+    roster: list[dict[str, Any]],
+    answers: dict[str, str | Exception] | None = None,
+    prompt: str = "",
+    verb: Verb = no_supervisor,
+    root: Path = APP,
 ) -> tuple[Worker, RecordingIntercom, RecordingPane]:
     intercom = RecordingIntercom(roster=roster, answers=answers or {})
     pane = RecordingPane()
-    agent = Worker("worker-1", "worker", pane, intercom.connect, APP, prompt=prompt)
+    agent = Worker("worker-1", "worker", pane, intercom.connect, root, prompt=prompt, verb=verb)
     agent.start()
     return agent, intercom, pane
 
@@ -95,7 +109,7 @@ def test_a_worker_answers_about_its_work_and_about_its_files() -> None:
     agent.handle("[intercom] from a · ask 3\nWhere is the warehouse client?")
     first, second, third = (text for _, text in intercom.replied)
     assert first == "I have no task yet."
-    assert second == "T1: done, 100 %, Retry failed warehouse calls"
+    assert second == "T1: done, 100 %, Retry failed warehouse calls (see orders/warehouse.py:21-33)"
     assert "orders/warehouse.py:" in third
 
 
@@ -122,3 +136,78 @@ def test_chatter_is_no_task() -> None:
     agent.handle("[intercom] from planner · message 2\nThanks, the task is done!")
     assert intercom.progressed == []
     assert intercom.sent == []
+
+
+def test_a_missing_file_blocks_until_it_is_there(tmp_path: Path) -> None:
+    """The supervisor is told what is missing; after its answer the worker looks again."""
+    asked: list[str] = []
+
+    def supervisor(*words: str, stdin: str = "") -> dict[str, Any]:
+        asked.append(stdin)
+        (tmp_path / "rates.csv").write_text("EUR,1\n")
+        return {"text": "It is there now."}
+
+    agent, intercom, _ = worker([ME], verb=supervisor, root=tmp_path)
+    agent.handle("[intercom] from planner · message 1a\nTask T1: Convert the prices\nNeeds: rates.csv")
+    assert [(each["state"], each.get("note")) for each in intercom.progressed] == [
+        ("started", None),
+        ("blocked", "needs rates.csv, which is not here"),
+        ("started", "has rates.csv"),
+        ("started", "nobody to ask"),
+        ("done", "nothing here matches it"),
+    ]
+    assert asked[0].startswith("T1 needs rates.csv, which is not in ")
+
+
+@pytest.mark.parametrize(("said", "head"), [("Go on without it.", "Done T1"), ("I am looking.", "Blocked T1")])
+def test_a_file_that_stays_missing(said: str, head: str) -> None:
+    """It may be done without, if the answer says so; else the task ends blocked. Here the giver decides."""
+    agent, intercom, _ = worker([ME], {"lead": said})
+    agent.handle("[intercom] from lead · message 1a\nTask T1: Convert the prices\nNeeds: rates.csv")
+    assert intercom.sent[0][1].startswith(head)
+    assert [to for to, _ in intercom.asked] == ["lead"]
+
+
+def test_what_is_open_is_decided_by_the_supervisor() -> None:
+    """One question is a decision, several are an interview; the result says what was decided."""
+    calls: list[tuple[str, str]] = []
+
+    def supervisor(*words: str, stdin: str = "") -> dict[str, Any]:
+        calls.append((words[1], stdin))
+        return (
+            {"text": "raw", "responses": [{"id": "q1", "value": "sqlite"}]}
+            if words[1] == "interview"
+            else {"text": "EUR"}
+        )
+
+    agent, intercom, _ = worker([ME], verb=supervisor)
+    agent.handle("[intercom] from lead · message 1\nTask T1: Price it\nOpen: Which currency? EUR | USD")
+    agent.handle("[intercom] from lead · message 2\nTask T2: Store it\nOpen: Which store? sqlite | pg\nOpen: Why?")
+    assert calls[0] == ("decide", "Which currency? (EUR | USD)")
+    assert calls[1][0] == "interview"
+    assert "Decided:\n  EUR" in intercom.sent[0][1]
+    assert "Decided:\n  Which store? sqlite\n  Why? left open" in intercom.sent[1][1]
+
+
+def test_a_marked_task_bears_the_id_that_the_broker_gave_it() -> None:
+    """Its progress goes to the same task."""
+    agent, intercom, _ = worker([ME])
+    intercom.board = [{"id": "mend-it", "title": "Mend it", "owner": "worker-1"}]
+    agent.handle("[intercom] from lead · message 1\n[task] Mend it")
+    assert states(intercom)[-1] == ("mend-it", "done", 100)
+
+
+def test_attachments_are_looked_through_too() -> None:
+    """What came with the task counts as a place that it concerns."""
+    agent, intercom, _ = worker([ME])
+    agent.handle(
+        "[intercom] from lead · message 1\nTask T1: zebra stripes\n\nAttachment: notes.md\n~~~\nzebra stripes\n~~~"
+    )
+    assert "attachment:notes.md:1" in intercom.sent[0][1]
+
+
+def test_the_verb_that_is_run_is_the_real_one(home: Path) -> None:
+    """Outside a team it fails as it does for anybody."""
+    with pytest.raises(IntercomError) as caught:
+        verb("supervisor", "decide", "-", stdin="Which?")
+    assert caught.value.code == "E_NO_SUPERVISOR"

@@ -427,3 +427,59 @@ def test_the_reply_to_a_foreign_asker_is_not_held_after_a_crash(bench: Bench) ->
     worker.send("planner", "so", replyTo="q1")
     worker.send("planner", "next")
     assert planner.texts() == ["so", "next"]
+
+
+def test_an_endpoint_that_was_lost_does_not_wait_for_ever(bench: Bench) -> None:
+    """Its blocking asks become tickets as those of a handle do, also when it was taken over; it may ask again."""
+    bench.peer("worker-1")
+    bench.peer("worker-2")
+    planner = bench.peer("planner")
+    planner.ask("worker-1", id="q1", blocking=True, group="a")
+    planner.close()
+    again = bench.peer("planner")
+    assert again.ask("worker-2", id="q2", blocking=True, group="b")["type"] == "delivered"
+    taken_over = bench.peer("planner")
+    again.close()
+    assert taken_over.ask("worker-2", id="q3", blocking=True, group="c")["type"] == "delivered"
+    assert [row["is_blocking"] for row in taken_over.op("pending")["from_me"]] == [False, False, True]
+
+
+@pytest.mark.parametrize("how", ["cancel_message", "cancel_ask", "supersedes"])
+def test_who_waits_hears_that_another_took_the_ask_back(bench: Bench, how: str) -> None:
+    """The waiting command ends at once, not at its time-out; who takes its own ask back is told nothing."""
+    bench.peer("worker-1")
+    bench.peer("planner")
+    pane, other = bench.handle("planner"), bench.handle("planner")
+    pane.ask("worker-1", id="q1", blocking=True)
+    if how == "supersedes":
+        other.send("worker-1", "never mind", supersedes="q1")
+    else:
+        other.post(type=how, messageId="q1")
+    event = pane.one("mux_event")
+    assert (event["event"], event["messageId"], event["code"]) == ("ask_ended", "q1", "E_ASK_ENDED")
+    assert event["reason"] == ("another question took its place" if how == "supersedes" else "it was withdrawn")
+    pane.ask("worker-1", id="q2", blocking=True)
+    pane.post(type="cancel_ask", messageId="q2")
+    assert pane.take("mux_event") == []
+    bench.core.disconnect(pane.number, bench.now)
+
+
+def test_blocking_asks_without_a_group_are_not_one(bench: Bench) -> None:
+    """Only a group that is named joins asks."""
+    bench.peer("worker-1")
+    bench.peer("worker-2")
+    bench.peer("planner")
+    one, two = bench.handle("planner"), bench.handle("planner")
+    assert one.ask("worker-1", blocking=True)["type"] == "delivered"
+    assert two.ask("worker-2", blocking=True)["code"] == "E_ALREADY_WAITING"
+
+
+def test_nobody_waits_for_itself(bench: Bench) -> None:
+    """A v1 session may send to itself, as with the stock broker, but not ask: that is the smallest circle."""
+    pi = bench.pi("pi")
+    assert pi.send("pi")["type"] == "delivered"
+    refused = pi.ask("pi")
+    assert (refused["code"], refused["reason"]) == (
+        "E_MUTUAL_ASK",
+        "Ask refused: it would close a waiting cycle: pi → pi",
+    )

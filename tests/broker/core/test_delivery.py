@@ -38,6 +38,18 @@ def test_delivered_says_what_happened_and_to_whom(bench: Bench) -> None:
     assert shell.send("worker-1", id="m2") == {**v1, "messageId": "m2", **ours}
 
 
+def test_delivered_says_why_the_first_of_what_waits_does(bench: Bench) -> None:
+    """However many wait between, the sender hears how many go before its message, and what holds the first."""
+    worker, shell = bench.peer("worker-1"), bench.shell()
+    for name in ("m1", "m2"):
+        shell.send("worker-1", id=name)
+    for name, why in (("m1", "draft"), ("m2", "behind 1 other: draft")):
+        receipt = {"messageId": name, "status": "queued", "timestamp": bench.now, "detail": why}
+        worker.post(type="message_receipt", receipt=receipt)
+    answer = shell.send("worker-1", id="m3")
+    assert (answer["before"], answer["held"]) == (2, "draft")
+
+
 def test_a_message_to_somebody_away_is_queued_and_comes_in_order(bench: Bench) -> None:
     """All of it, oldest first, when its receiver is back."""
     planner = bench.pi("planner")

@@ -65,6 +65,13 @@ def test_pending_lists_both_directions_oldest_first(bench: Bench) -> None:
     assert [row["id"] for row in planner.op("pending")["from_me"]] == ["q1"]
 
 
+def test_pending_shows_what_is_to_be_decided(bench: Bench) -> None:
+    """Of a message to a supervisor the lines that say who sent it would fill all that is shown."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    worker.ask("planner", "Subagent needs a supervisor decision.\nRun: crew\nAgent: worker\n\nWhich?", id="q1")
+    assert [row["text"] for row in planner.op("pending")["to_me"]] == ["decision: Which?"]
+
+
 def test_reply_answers_the_only_pending_ask(bench: Bench) -> None:
     """Without saying which."""
     planner, worker = bench.peer("planner"), bench.peer("worker-1")
@@ -383,3 +390,19 @@ def test_answers_are_cut_to_fit_a_frame(bench: Bench) -> None:
     assert 100 < len(worker.op("pending")["to_me"]) < 450
     assert 100 < len(worker.op("tasks")["tasks"]) < 450
     assert not worker.is_closed
+
+
+def test_a_whole_id_comes_before_longer_ones_that_begin_so(bench: Bench) -> None:
+    """Marking m1 as read leaves m10, which nobody has seen yet; the same of results."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    for message_id in ("m1", "m10"):
+        planner.send("worker-1", message_id, id=message_id)
+    assert worker.op("inbox", id="m1")["message"]["id"] == "m1"
+    assert [row["message"]["id"] for row in worker.op("inbox", peek=True)["messages"]] == ["m10"]
+    planner.ask("worker-1", id="q10")
+    planner.ask("worker-1", id="q1")
+    assert planner.op("result", id="q1")["id"] == "q1"
+    worker.reply("one", to="q1")
+    worker.reply("ten", to="q10")
+    assert planner.op("result", id="q1")["reply"]["message"]["content"]["text"] == "one"
+    assert planner.op("result", id="q10")["reply"]["message"]["content"]["text"] == "ten"

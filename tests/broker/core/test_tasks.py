@@ -185,3 +185,67 @@ def test_any_changes_leave_tasks_that_make_sense_and_survive(changes: list[Json]
     bench.crash()
     worker = bench.peer("worker-1")
     assert [worker.op("task_show", task=task["id"]) for task in seen] == seen
+
+
+def test_a_task_may_be_named_by_the_start_of_its_id(bench: Bench) -> None:
+    """A whole id comes before longer ones; several that begin so are listed."""
+    planner = bench.peer("planner")
+    for title in ("Parse", "Parse more", "Print"):
+        planner.op("task_add", title=title)
+    assert [planner.op("task_show", task=start)["id"] for start in ("parse", "parse-", "pr")] == [
+        "parse",
+        "parse-more",
+        "print",
+    ]
+    refused = planner.op("task_show", task="p")
+    assert (refused["code"], refused["names"]) == ("E_AMBIGUOUS_TASK", ["parse", "parse-more", "print"])
+    assert planner.op("task_show", task="")["code"] == "E_NO_TASK"
+
+
+def test_a_title_may_come_again_when_its_task_has_ended(bench: Bench) -> None:
+    """The new one is another; the same id is asked for on purpose."""
+    planner = bench.peer("planner")
+    planner.op("task_add", title="Run tests")
+    planner.op("progress", task="run-tests", state="done")
+    assert planner.op("task_add", title="Run tests")["id"] == "run-tests-2"
+    assert planner.op("task_add", title="Run tests", task="run-tests")["state"] == "done"
+
+
+def test_who_loses_a_task_is_told(bench: Bench) -> None:
+    """By a message or by `progress`; who gets it by `progress` too; nobody of what it did itself, nor of ended ones."""
+    planner, one, two = (bench.peer(name) for name in ("planner", "worker-1", "worker-2"))
+    planner.send("worker-1", "[task:T] Lexer")
+    planner.send("worker-2", "[task:T] Lexer")
+    assert one.texts() == ["[task:T] Lexer", "Task T (Lexer) is not yours any more: worker-2 has it."]
+    assert two.texts() == ["[task:T] Lexer"]
+    one.op("progress", task="T", owner="worker-1")
+    assert two.texts() == ["Task T (Lexer) is not yours any more: worker-1 has it."]
+    planner.op("progress", task="T", owner="worker-2")
+    assert one.texts() == ["Task T (Lexer) is not yours any more: worker-2 has it."]
+    assert two.texts() == ["Task T (Lexer) is yours now, by planner."]
+    two.op("progress", task="T", state="done")
+    planner.op("progress", task="T", owner="worker-1")
+    assert one.texts() == two.texts() == []
+
+
+def test_the_tasks_of_a_peer_that_is_gone_are_blocked(bench: Bench) -> None:
+    """Nobody has them, who gave them hears it, and they can be given again; ended ones stay as they are."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    planner.send("worker-1", "[task:A] Lexer\n[task:B] Parser\n[task:C] Printer")
+    worker.op("progress", task="A", percent=40)
+    worker.op("progress", task="C", state="done")
+    planner.take()
+    retired = planner.op("retire", sessions=[{"id": "blue-worker-1", "token": "secret"}], reason="it was killed")
+    assert retired == {"retired": ["blue-worker-1"]}
+    rows = {row["id"]: (row["state"], row["owner"], row["percent"]) for row in planner.op("tasks")["tasks"]}
+    assert rows == {"A": ("blocked", "", 40), "B": ("blocked", "", 0), "C": ("done", "worker-1", 100)}
+    assert planner.texts()[-2:] == [
+        "Task A (Lexer) is blocked: worker-1 is gone: it was killed",
+        "Task B (Parser) is blocked: worker-1 is gone: it was killed",
+    ]
+    bench.crash()
+    planner = bench.peer("planner")
+    bench.peer("worker-1")
+    planner.send("worker-1", "[task:A] Lexer")
+    again = planner.op("task_show", task="A")
+    assert (again["state"], again["owner"], again["note"]) == ("assigned", "worker-1", "")

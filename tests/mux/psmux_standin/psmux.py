@@ -18,9 +18,9 @@ otherwise is done here, after its documentation (docs/tmux_args_reference.md), i
 * A session within a session is refused (PSMUX_SESSION), unless PSMUX_ALLOW_NESTING=1.
 
 Not the same: psmux has a server per session, here one per namespace, which a driver with one session per namespace
-cannot tell apart; the shell is sh, not PowerShell, so that what is quoted for one of them proves nothing for the other;
-the texts of errors are tmux's; terminals are Unix ones, not ConPTY; and `set-hook`, `wait-for`, control mode and the
-options are as in tmux.
+cannot tell apart; the shell is sh, not PowerShell, so that what is quoted for one of them proves nothing for the other
+(`launch.cmd` is read by cmd.py beside this file); the texts of errors are tmux's; terminals are Unix ones, not ConPTY;
+and `set-hook`, `wait-for`, control mode and the options are as in tmux.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ def acted(socket: Path, command: str, arguments: list[str], *, is_old: bool) -> 
     if command == "new-session":
         arguments = ["-e", "PSMUX_SESSION=1", *arguments]
     arguments = [word.replace("#{pane_dead_status}", "0") for word in arguments]
+    if arguments[-1:] == [".\\launch.cmd"]:
+        arguments[-1:] = [sys.executable, "-S", "-E", str(Path(__file__).with_name("cmd.py")), "launch.cmd"]
     stdin = sys.stdin.buffer.read() if command == "load-buffer" and arguments[-1:] == ["-"] else b""
     run = tmux(socket, [command, *arguments], stdin)
     if is_old and run.returncode and run.stderr.startswith(b"can't find") and "-t" in arguments:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intercom_mux import paths
 from intercom_mux.agents import detect
 from intercom_mux.agents.find import load_profiles
+from intercom_mux.team.terminal import with_terminal
 from tests.support import wait_until
 from tests.team.profiles.skins import SKINS
 
@@ -79,7 +80,8 @@ class Actor:
         (self.directory / "ready").touch()
 
     def work(self, text: str) -> None:
-        """Have a person start a turn that lasts until `rest`."""
+        """Have a person start a turn that lasts until `rest`, once the one before is over."""
+        self.wait_for_screen("idle")
         (self.directory / "work").touch()
         self.stage.type(PEER, text)
         wait_until(lambda: {"prompt": text} in self.stage.model(), what="the person's prompt")
@@ -152,7 +154,8 @@ class Actor:
         surface = self.stage.surface(PEER)
         states = self.stage.mux.states()
         assert states is not None
-        return detect.detect(self.profile, states[surface], self.stage.mux.capture(surface)).text
+        state = with_terminal(self.profile, states[surface])
+        return detect.detect(self.profile, state, self.stage.mux.capture(surface)).text
 
     def wait_for_screen(self, status: str) -> None:
         wait_until(lambda: self.screen_status() == status, what=f"a screen that says {status}")

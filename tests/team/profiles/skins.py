@@ -26,6 +26,7 @@ class Skin:
         newline_s: How long after a paste Enter is a newline.
         quiet_s: How long a turn runs before the screen shows it.
         osc7501: Whether it tells its state as OSC 7501.
+        edits_line: Whether its terminal is in the mode of a line editor, and in the ordinary one while it works.
     """
 
     screen: str
@@ -42,6 +43,7 @@ class Skin:
     newline_s: float = 0.0
     quiet_s: float = 0.0
     osc7501: bool = False
+    edits_line: bool = False
 
 
 def _same(*events: str) -> dict[str, tuple[str, dict[str, str]]]:
@@ -134,10 +136,12 @@ SKINS = {
         more="  ",
     ),
     "aider": Skin(
-        screen="Aider v0.86.2\nRepo-map: using 1024 tokens\n{talk}\n{busy}\n{composer}",
+        screen=f"Aider v0.86.2\nRepo-map: using 1024 tokens\n{{talk}}\n{{busy}}\n{RULE}\n{{composer}}",
         dialog="{talk}\nAdd a.py to the chat? (Y)es/(N)o/(D)on't ask again [Yes]:",
         first="> ",
+        more="> ",
         approves="\ry",
+        edits_line=True,
     ),
     "shell": Skin(screen="{talk}\n{composer}", first="$ "),
     "command": Skin(screen="listening\n{composer}"),

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 import unicodedata
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.team.profiles.skins import SKINS
 from tests.team.programs.hooked import HOOK_TIMEOUT_S, Hooked
+from tests.team.programs.tui import PASTE_START
 
 Json = dict[str, Any]
 OSC_STATES = {"idle": "idle", "thinking": "working", "blocked": "blocked:kind=permission"}
@@ -41,7 +43,12 @@ class StandIn(Hooked):
         self.shown_state = ""
 
     def read(self) -> bytes:
+        if self.skin.edits_line and self.state == "thinking":
+            # Nobody reads the terminal until the next prompt, which gets the lines typed meanwhile.
+            return b""
         data = super().read()
+        if self.skin.edits_line and PASTE_START not in data:
+            data = data.replace(b"\n", b"\r")
         with (self.directory / "raw").open("ab") as file:
             file.write(data)
         return data
@@ -120,6 +127,8 @@ class StandIn(Hooked):
 
     def paint(self) -> None:
         self.shown_state = state = self.look()
+        if self.skin.edits_line:
+            set_mode(is_editing=state != "thinking")
         screen = ""
         if state != "starting":
             talk = "\n".join(map(self.told, self.transcript[-ROWS_OF_TALK:]))
@@ -143,6 +152,16 @@ class StandIn(Hooked):
         width = os.get_terminal_size().columns - len(self.skin.more) - 2
         rows = [row for line in (self.shown() or self.skin.placeholder).split("\n") for row in wrapped(line, width)]
         return "\n".join((self.skin.more if number else self.skin.first) + row for number, row in enumerate(rows))
+
+
+def set_mode(*, is_editing: bool) -> None:
+    """Have the terminal as a line editor has it, or as it is while a program works."""
+    mode = termios.tcgetattr(0)
+    edited = termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN
+    mode[0] = mode[0] & ~termios.ICRNL if is_editing else mode[0] | termios.ICRNL
+    mode[1] |= termios.OPOST
+    mode[3] = mode[3] & ~edited if is_editing else mode[3] | edited
+    termios.tcsetattr(0, termios.TCSANOW, mode)
 
 
 def wrapped(line: str, width: int) -> list[str]:

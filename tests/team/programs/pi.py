@@ -1,8 +1,9 @@
 """A stand-in for pi: its screen and title, and a v1 client of its own, built from tests/v1 alone.
 
 What its model gets it writes to `native.jsonl` of its directory, what is typed and submitted to `typed.jsonl`. It
-answers questions by itself, asks what the file `ask` says (`PEER TEXT`) and writes the answer to `answer`. It joins
-only while the file `offline` is absent.
+answers questions by itself, asks what the file `ask` says (`PEER TEXT`) and writes the answer to `answer`. What the
+file `contact` says (`HEADING`, a line end, the body) it tells its supervisor, as its extension does if its four
+variables are set. It joins only while the file `offline` is absent.
 """
 
 from __future__ import annotations
@@ -58,7 +59,27 @@ def live() -> None:
                 (HERE / "ask").unlink()
                 answer = client.ask(peer, text)
                 (HERE / "answer").write_text(str(answer))
+            if (HERE / "contact").exists():
+                heading, _, body = (HERE / "contact").read_text().partition("\n")
+                (HERE / "contact").unlink()
+                contact(client, heading, body)
             time.sleep(0.02)
+
+
+def contact(client: Native, heading: str, body: str) -> None:
+    keys = ("ORCHESTRATOR_TARGET", "RUN_ID", "CHILD_AGENT", "CHILD_INDEX")
+    target, run, agent, index = (os.environ[f"PI_SUBAGENT_{key}"] for key in keys)
+    assert not os.environ.get("PI_SUBAGENT_SUPERVISOR_CHANNEL_DIR")
+    wanted = os.environ.get("PI_SUBAGENT_ORCHESTRATOR_SESSION_ID") or os.environ.get("PI_INTERCOM_SESSION_ID") or target
+    whom = wanted if client.resolve(wanted) else target
+    lines = [heading, f"Run: {run}", f"Agent: {agent}", f"Child index: {index}"]
+    if name := os.environ.get("PI_SUBAGENT_INTERCOM_SESSION_NAME"):
+        lines.append(f"Child intercom target: {name}")
+    text = "\n".join([*lines, "", body])
+    if heading == "Subagent progress update.":
+        client.send(whom, text)
+    else:
+        (HERE / "answer").write_text(client.ask(whom, text))
 
 
 def paint(composer: str) -> None:

@@ -14,7 +14,10 @@ PASSWORD = "a password"
 
 
 class OpencodeStandIn:
-    """What it was told stands in `prompts`; a test sets `busy`, `dialogs` and `fault` (huge, nonsense, drip, lost)."""
+    """What it was told stands in `prompts`.
+
+    A test sets `busy`, `tool`, `dialogs` and `fault` (huge, nonsense, drip, lost).
+    """
 
     def __init__(self, cwd: str) -> None:
         self.cwd = cwd
@@ -23,6 +26,7 @@ class OpencodeStandIn:
         self.shown: list[str] = []
         self.has_session = False
         self.busy = False
+        self.tool = ""
         self.dialogs: list[Json] = []
         self.fault = ""
         handler = type("Handler", (_Handler,), {"agent": self})
@@ -67,6 +71,10 @@ class OpencodeStandIn:
             if index < len(self.answers):
                 info = {"role": "assistant", "time": {"completed": 1}, "finish": "stop"}
                 rows.append({"info": info, "parts": [{"type": "text", "text": self.answers[index]}]})
+        if self.tool:
+            over = {"type": "tool", "tool": "read", "state": {"status": "completed"}}
+            runs = {"type": "tool", "tool": self.tool, "state": {"status": "running"}}
+            rows.append({"info": {"role": "assistant", "time": {}}, "parts": [over, runs]})
         return rows
 
 

@@ -137,7 +137,7 @@ def test_an_answer_that_was_lost(server: OpencodeStandIn, tmp_path: Path) -> Non
 
 
 def test_the_end_of_a_turn(server: OpencodeStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The route tells status and, when the turn is over, its prompt and last words, once."""
+    """The route tells status, a running tool's name and, when the turn is over, its prompt and last words, once."""
     monkeypatch.setattr(http, "LOOK_S", 0.02)
     stage = Stage(tmp_path, server.port)
 
@@ -145,6 +145,10 @@ def test_the_end_of_a_turn(server: OpencodeStandIn, tmp_path: Path, monkeypatch:
         route = stage.route()
         await route.deliver(ASK)
         server.busy = True
+        await until(lambda: stage.reports[-3:] == ["thinking"] * 3)
+        server.tool = "my bash"
+        await until(lambda: stage.reports[-3:] == ["tool:my-bash"] * 3)
+        server.tool = ""
         await until(lambda: stage.reports[-3:] == ["thinking"] * 3)
         assert stage.turns == []
         server.answers, server.busy = ["In retry.py."], False

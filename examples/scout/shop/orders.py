@@ -1,0 +1,5 @@
+"""Orders of the shop."""
+
+
+def place(order):
+    return order
