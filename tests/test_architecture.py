@@ -26,8 +26,8 @@ TIERS = (
 
 HOMES = {
     "click": ("cli/",),
-    "rich": ("cli/", "watch/app.py"),
-    "textual": ("watch/app.py", "watch/dialogs.py"),
+    "rich": ("cli/", "watch/lists.py"),
+    "textual": ("watch/app.py", "watch/dialogs.py", "watch/lists.py", "watch/answering.py"),
     "libtmux": ("mux/tmux.py",),
     "yaml": ("layout/", "agents/"),
     "psutil": ("team/",),

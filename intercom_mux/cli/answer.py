@@ -50,12 +50,10 @@ def answer(team: str | None, as_json: bool) -> None:
 
 
 def _pending(team: str | None) -> list[Pending]:
-    """Return the open asks to the caller with their whole texts, oldest first."""
-    from intercom_mux.supervise.answer import read
+    from intercom_mux.supervise.asked import asked
 
     with connected(team, notes_waiting=False) as client:
-        rows = client.pending()
-        return [read(row["id"], row["from"], client.inbox(row["id"], peek=True)[0]["text"]) for row in rows]
+        return asked(client)
 
 
 def _print(found: list[Pending], *, as_json: bool) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from rich.text import Text
 from textual import work
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding
-from textual.containers import VerticalScroll
+from textual.containers import Container
 from textual.content import Content
-from textual.coordinate import Coordinate
 from textual.message import Message
-from textual.widgets import DataTable, Footer, Static, TabbedContent, TabPane
+from textual.widgets import Footer, Static, TabbedContent, TabPane
 
 from intercom_mux.errors import IntercomError
+from intercom_mux.supervise.answer import reply
 from intercom_mux.watch import feed as feeds
 from intercom_mux.watch import model
-from intercom_mux.watch.dialogs import Choice, Help, Line, Sure
+from intercom_mux.watch.answering import answers
+from intercom_mux.watch.dialogs import Choice, Line, Reading, Sure, Words
+from intercom_mux.watch.lists import Lines, Peers
+from intercom_mux.watch.words import EMPTY, FILTERED, HELP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,21 +32,19 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.screen import Screen
 
-    from intercom_mux.watch.model import Snapshot
+    from intercom_mux.supervise.answer import Pending
+    from intercom_mux.watch.model import Snapshot, Span
 
 Json = dict[str, Any]
 
 PREVIEW_S = 1.0
-
-HELP = """\
-up, down   choose a peer              tab    to the next part
-1 2 3      messages, screen, tasks    /      show only what has a text in it
-s          send to the peer           k      ask it; the reply shows under the question
-a          answer an ask to you       enter  attach to its pane (back: Ctrl-B d)
-r          restart it                 x      kill it, after a question
-d          light or dark              q      quit; the team goes on
-
-Any key closes this."""
+_TONES = {
+    "good": "$text-success",
+    "busy": "$text-warning",
+    "bad": "bold $text-error",
+    "alert": "bold #000000 on $warning",
+    "strong": "bold",
+}
 
 
 class Source(Protocol):
@@ -51,7 +53,9 @@ class Source(Protocol):
     def run(self, on_seen: Callable[[Snapshot], None], on_lost: Callable[[str], None]) -> None: ...
     def stop(self) -> None: ...
     def screen(self, peer: str) -> str: ...
-    def attach_argv(self, peer: str) -> list[str]: ...
+    def attach_argv(self, peer: str) -> tuple[list[str], bool]: ...
+    def asked(self) -> list[Pending]: ...
+    def inbox(self) -> list[Json]: ...
     def send(self, to: str, text: str) -> str: ...
     def ask(self, to: str, text: str) -> str: ...
     def reply(self, ask_id: str, text: str) -> str: ...
@@ -59,37 +63,45 @@ class Source(Protocol):
     def kill(self, peer: str) -> str: ...
 
 
-class Peers(DataTable[Text]):
-    """The table of peers; Enter attaches, a click only chooses."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "app.attach", "Attach")]
-
-
 class Board(App[None]):
     """Watches one team until it is quit; reads through `source` on a thread of its own."""
 
     TITLE = "intercom-mux"
     ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012 # textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-middling"), (24, "-high")]  # noqa: RUF012
     CSS = """
-    #head { height: 1; background: $primary; color: $text; padding: 0 1; }
-    #head.lost { background: $error; }
-    Peers { height: 45%; }
+    #head { height: 1; background: $panel; color: $foreground; padding: 0 1; }
+    #head.lost { background: $error; color: $text; }
+    #parts { height: 1fr; }
+    Peers { height: auto; max-height: 45%; background: $background; }
     TabbedContent { height: 1fr; }
+    .-high TabbedContent { margin-top: 1; }
     TabPane { padding: 0; }
+    Lines { height: 1fr; padding: 0 1; background: $background; }
+    .-low Tabs { display: none; }
+    .-low Peers { max-height: 60%; }
+    .-wide #parts { layout: horizontal; }
+    .-wide Peers { width: 45%; height: 1fr; max-height: 100%; border-right: vkey $panel; }
+    .-wide TabbedContent { width: 1fr; height: 1fr; margin: 0; }
+    Toast { max-width: 70; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", key_display="?"),
         Binding("a", "answer", "Answer"),
         Binding("s", "send", "Send"),
         Binding("k", "ask", "Ask"),
+        Binding("i", "inbox", "Inbox"),
+        Binding("slash", "filter", "Filter", key_display="/"),
         Binding("r", "restart", "Restart"),
         Binding("x", "kill", "Kill"),
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+        Binding("f", "only", "This peer", show=False),
+        Binding("escape", "all", "All", show=False),
         Binding("d", "dark", "Dark", show=False),
         Binding("1", "tab('messages')", show=False),
         Binding("2", "tab('screen')", show=False),
         Binding("3", "tab('tasks')", show=False),
-        Binding("q", "quit", "Quit"),
     ]
 
     class Seen(Message):
@@ -109,8 +121,9 @@ class Board(App[None]):
     class Captured(Message):
         """A peer's screen."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, peer: str, text: str) -> None:
             super().__init__()
+            self.peer = peer
             self.text = text
 
     def __init__(self, source: Source, team: str) -> None:
@@ -118,27 +131,26 @@ class Board(App[None]):
         self._source = source
         self._team = team
         self._seen: Snapshot | None = None
-        self._rows: dict[str, tuple[model.Cell, ...]] = {}
-        self._lines: list[model.Line] | None = None
         self._wanted = ""
-        self._told: dict[str, str] = {}
+        self._only: str | None = None
+        self._told: dict[str, object] = {}
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def compose(self) -> ComposeResult:
-        yield Static(Content(f"{self._team} · connecting"), id="head")
-        yield Peers(cursor_type="row", zebra_stripes=True)
-        with TabbedContent(initial="messages"):
-            for name in ("messages", "screen", "tasks"):
-                with TabPane(name.capitalize(), id=name), VerticalScroll():
-                    yield Static(id=f"{name}-text")
-        yield Footer()
+        yield Static(id="head")
+        with Container(id="parts"):
+            yield Peers(id="peers")
+            with TabbedContent(initial="messages"):
+                for name in ("messages", "screen", "tasks"):
+                    with TabPane(name.capitalize(), id=name):
+                        yield Lines(EMPTY[name], follows=name != "tasks", wraps=name != "screen", id=f"{name}-text")
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Begin to look."""
-        table = self._base.query_one(Peers)
-        for column in model.COLUMNS:
-            table.add_column(column, key=column)
-        table.focus()
+        self.theme = "textual-light" if is_light(os.environ.get("COLORFGBG", "")) else "textual-dark"
+        self._head(((self._team, "strong"), ("  connecting …", "")), is_lost=False)
+        self._peers.focus()
         self.set_interval(PREVIEW_S, self._preview)
         self._thread.start()
 
@@ -167,60 +179,36 @@ class Board(App[None]):
 
     def on_board_lost(self, event: Lost) -> None:
         """Say that what stands there is old."""
-        self._head(f"{self._team} · DISCONNECTED: {event.why} · trying again", is_lost=True)
+        self._head(((f"{self._team}  DISCONNECTED: {event.why} · trying again", ""),), is_lost=True)
 
     def _show(self) -> None:
-        """Bring the widgets up to date, writing only what differs."""
+        """Bring the widgets up to date; each draws only what differs."""
         seen = self._seen
         if seen is None:
             return
-        waiting = f" · {len(seen.to_me)} to answer (a)" if seen.to_me else ""
-        only = f" · only: {self._wanted}" if self._wanted else ""
-        self._head(f"{self._team} · {len(seen.peers)} peers{waiting}{only}", is_lost=False)
-        self._show_peers(model.rows(seen, self._wanted))
-        lines = model.timeline(seen, self._wanted)
-        if lines != self._lines:
-            self._lines = lines
-            text = Text("\n").join(Text(line.text, style=line.colour) for line in lines)
-            self._write("messages", text, follows=True)
-        self._tell("tasks", "\n".join(model.tasks(seen, self._wanted)) or "no tasks")
+        filters = [f'"{self._wanted}"'] if self._wanted else []
+        filters += [self._only] if self._only else []
+        only: tuple[Span, ...] = ((f"  only {' and '.join(filters)} (Esc)", "busy"),) if filters else ()
+        self._head((*model.head(seen), *only), is_lost=False)
+        self._peers.show(model.rows(seen, self._wanted))
+        for name, lines in (
+            ("messages", model.timeline(seen, self._wanted, self._only)),
+            ("tasks", model.tasks(seen, self._wanted, self._only)),
+        ):
+            self._lines(name).show(lines, FILTERED if filters else EMPTY[name])
+        self._label("tasks", f"Tasks {model.done(seen)}".strip())
 
-    def _head(self, text: str, *, is_lost: bool) -> None:
-        if self._told.get("head") == text:
-            return
-        self._told["head"] = text
-        head = self._base.query_one("#head", Static)
-        head.update(Content(text))
-        head.set_class(is_lost, "lost")
+    def _head(self, spans: tuple[Span, ...], *, is_lost: bool) -> None:
+        if self._told.get("head") != (spans, is_lost):
+            self._told["head"] = spans, is_lost
+            head = self._base.query_one("#head", Static)
+            head.update(Content.assemble(*((text, _TONES.get(tone, "")) for text, tone in spans)))
+            head.set_class(is_lost, "lost")
 
-    def _show_peers(self, rows: dict[str, tuple[model.Cell, ...]]) -> None:
-        table = self._base.query_one(Peers)
-        changed = model.changes(self._rows, rows)
-        chosen, self._rows = self.chosen, rows
-        if changed is not None:
-            places = {name: index for index, name in enumerate(rows)}
-            for name, column, (text, colour) in changed:
-                cell = Text(text, style=colour)
-                table.update_cell_at(Coordinate(places[name], column), cell, update_width=True)
-            return
-        table.clear()
-        for name, cells in rows.items():
-            table.add_row(*(Text(text, style=colour) for text, colour in cells), key=name)
-        if chosen in rows:
-            table.move_cursor(row=list(rows).index(chosen))
-
-    def _write(self, name: str, text: Text, *, follows: bool = False) -> None:
-        widget = self._base.query_one(f"#{name}-text", Static)
-        around = widget.parent
-        at_end = isinstance(around, VerticalScroll) and around.scroll_offset.y >= around.max_scroll_y
-        widget.update(text)
-        if follows and at_end and isinstance(around, VerticalScroll):
-            around.scroll_end(animate=False)
-
-    def _tell(self, name: str, text: str) -> None:
+    def _label(self, name: str, text: str) -> None:
         if self._told.get(name) != text:
             self._told[name] = text
-            self._write(name, Text(text))
+            self._base.query_one(TabbedContent).get_tab(name).label = Content(text)
 
     def _preview(self) -> None:
         if self.chosen is not None and self._base.query_one(TabbedContent).active == "screen":
@@ -229,12 +217,16 @@ class Board(App[None]):
     @work(thread=True, exclusive=True, group="screen")
     def _capture(self, peer: str) -> None:
         """Take a picture of a peer's screen."""
-        text = "\n".join(map(_visible, self._source.screen(peer).splitlines()))
-        self._post(self.Captured(f"— {peer} —\n{text}"))
+        self._post(self.Captured(peer, self._source.screen(peer)))
 
     def on_board_captured(self, event: Captured) -> None:
         """Show a screen."""
-        self._tell("screen", event.text)
+        if event.peer == self.chosen:
+            lines = [model.Line(((_visible(line), ""),)) for line in event.text.rstrip().splitlines()]
+            self._lines("screen").show(lines, f"{event.peer} has printed nothing.")
+
+    def _lines(self, name: str) -> Lines:
+        return self._base.query_one(f"#{name}-text", Lines)
 
     @property
     def _base(self) -> Screen[Any]:
@@ -242,14 +234,17 @@ class Board(App[None]):
         return self.screen_stack[0]
 
     @property
+    def _peers(self) -> Peers:
+        return self._base.query_one(Peers)
+
+    @property
     def chosen(self) -> str | None:
         """The peer under the cursor."""
-        names = list(self._rows)
-        row = self._base.query_one(Peers).cursor_row
-        return names[row] if 0 <= row < len(names) else None
+        return self._peers.chosen
 
-    def on_data_table_row_highlighted(self) -> None:
+    def on_peers_chosen(self) -> None:
         """Show the screen of the peer that was chosen at once."""
+        self._label("screen", f"Screen {self.chosen or ''}".strip())
         self._preview()
 
     def on_tabbed_content_tab_activated(self) -> None:
@@ -264,12 +259,11 @@ class Board(App[None]):
         try:
             self.notify(what(*words), markup=False)
         except (IntercomError, OSError) as error:
-            hint = getattr(error, "hint", None)
-            self.notify(f"{error}{f' ({hint})' if hint else ''}", severity="error", timeout=10, markup=False)
+            self._complain(error)
 
     async def _say(self, verb: str, what: Callable[..., str]) -> None:
         peer = self.chosen
-        if peer is not None and (text := await self.push_screen_wait(Line(f"{verb} {peer}"))):
+        if peer is not None and (text := await self.push_screen_wait(Words(f"{verb} {peer}"))):
             self._do(what, peer, text)
 
     @work
@@ -284,52 +278,97 @@ class Board(App[None]):
 
     @work
     async def action_answer(self) -> None:
-        """Answer an ask that waits for us, one of several if there are."""
-        asks = self._seen.to_me if self._seen else ()
+        """Answer what we are asked: a decision, an interview or a plain ask, one of several if there are."""
+        try:
+            asks = await asyncio.to_thread(self._source.asked)
+        except (IntercomError, OSError) as error:
+            self._complain(error)
+            return
         if not asks:
             self.notify("nobody waits for your answer")
             return
-        index: int | None = 0
+        place: int | None = 0
         if len(asks) > 1:
-            lines = [f"{row['with']}: {model.plain(row['text'])}" for row in asks]
-            index = await self.push_screen_wait(Choice("answer which?", lines))
-        if index is None:
+            lines = [f"{one.sender} · {one.kind}: {model.plain(one.text)[:200]}" for one in asks]
+            place = await self.push_screen_wait(Choice("answer which?", lines))
+        if place is None:
             return
-        ask = asks[index]
-        text = await self.push_screen_wait(Line(f"{ask['with']} asks: {ask['text']}"))
-        if text:
-            self._do(self._source.reply, ask["id"], text)
+        given = await answers(self, asks[place])
+        if not given or not any(given.values()):
+            self.notify(f"nothing was sent: {asks[place].sender} still waits")
+            return
+        try:
+            self._do(self._source.reply, asks[place].ask_id, reply(asks[place], given))
+        except IntercomError as error:
+            self._complain(error)
 
-    def action_restart(self) -> None:
-        """Start the chosen peer again."""
-        if self.chosen is not None:
-            self._do(self._source.restart, self.chosen)
+    @work
+    async def action_inbox(self) -> None:
+        """Show what was sent to us, which is read by that."""
+        try:
+            rows = await asyncio.to_thread(self._source.inbox)
+        except (IntercomError, OSError) as error:
+            self._complain(error)
+            return
+        if not rows:
+            self.notify("no message waits for you")
+            return
+        told = "\n\n".join(f"{row['from']}, {row['kind']}:\n{_readable(row['text'])}" for row in rows)
+        await self.push_screen_wait(Reading(f"{len(rows)} for you", told, "Enter or Esc closes"))
+
+    @work
+    async def action_restart(self) -> None:
+        """Start the chosen peer again, if that is meant."""
+        await self._if_sure("restart", "Start {} again from nothing?", self._source.restart)
 
     @work
     async def action_kill(self) -> None:
         """End the chosen peer, if that is meant."""
-        peer = self.chosen
-        if peer is not None and await self.push_screen_wait(Sure(f"kill {peer} for good?")):
-            self._do(self._source.kill, peer)
+        await self._if_sure("kill", "End {} for good?", self._source.kill)
+
+    async def _if_sure(self, title: str, question: str, what: Callable[..., str]) -> None:
+        if (peer := self.chosen) is None:
+            return
+        is_sure = await self.push_screen_wait(Sure(title, question.format(peer)))
+        if is_sure:
+            self._do(what, peer)
 
     def action_attach(self) -> None:
         """Give the terminal to the multiplexer until the person detaches."""
         if self.chosen is None:
             return
         try:
-            argv = self._source.attach_argv(self.chosen)
-            with self.suspend():
-                subprocess.run(argv, env=feeds.environment(), check=False)
+            argv, takes_terminal = self._source.attach_argv(self.chosen)
+            if takes_terminal:
+                with self.suspend():
+                    subprocess.run(argv, env=feeds.environment(), check=False)
+                return
+            led = subprocess.run(argv, check=False, capture_output=True, text=True)
+            self.notify(led.stderr.strip() or f"at {self.chosen}; Ctrl-B ; comes back", markup=False)
         except (IntercomError, OSError, SuspendNotSupported) as error:
-            self.notify(str(error), severity="error", markup=False)
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        hint = getattr(error, "hint", None)
+        self.notify(f"{error}{f' ({hint})' if hint else ''}", severity="error", timeout=10, markup=False)
 
     @work
     async def action_filter(self) -> None:
         """Show only what has a text in it; everything again with none."""
-        text = await self.push_screen_wait(Line("show only what has in it", self._wanted))
+        text = await self.push_screen_wait(Line("show only what has this in it", self._wanted))
         if text is not None:
             self._wanted = text
             self._show()
+
+    def action_only(self) -> None:
+        """Show only the messages and tasks of the chosen peer, or all again."""
+        self._only = None if self._only == self.chosen else self.chosen
+        self._show()
+
+    def action_all(self) -> None:
+        """Show everything again."""
+        self._wanted, self._only = "", None
+        self._show()
 
     def action_tab(self, name: str) -> None:
         """Show another part below."""
@@ -341,11 +380,20 @@ class Board(App[None]):
 
     def action_help(self) -> None:
         """Show the keys."""
-        self.push_screen(Help(HELP))
+        self.push_screen(Reading("keys", HELP, "Esc closes"))
+
+
+def is_light(colours: str) -> bool:
+    """Whether a terminal is light, by the COLORFGBG that some set (`0;15`: black on white); else dark."""
+    return colours.rpartition(";")[2] in ("7", "15")
 
 
 def _visible(line: str) -> str:
     return "".join(char if char.isprintable() else " " for char in line)
+
+
+def _readable(text: str) -> str:
+    return "\n".join(map(_visible, text.splitlines()))
 
 
 def run(source: Source, team: str) -> None:

@@ -13,6 +13,7 @@ from intercom_mux.broker import history
 from intercom_mux.client.blocking import Client
 from intercom_mux.client.link import now_ms
 from intercom_mux.errors import BrokerError, IntercomError, TeamError
+from intercom_mux.supervise.asked import asked
 from intercom_mux.team import state as team_states
 from intercom_mux.team import up
 from intercom_mux.team.multiplexer import attach_argv, multiplexer_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intercom_mux.client.identity import Identity
+    from intercom_mux.supervise.answer import Pending
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
@@ -99,18 +101,20 @@ class Feed:
         except IntercomError as error:
             return error.message
 
-    def attach_argv(self, peer: str) -> list[str]:
-        """Return the command that shows a peer's pane to a person.
+    def attach_argv(self, peer: str) -> tuple[list[str], bool]:
+        """Return the command that shows a peer's pane to a person, and whether it takes the board's terminal.
+
+        It does not where the board stands in the team's own tmux, whose client is led to the pane.
 
         Raises:
-            TeamError: It has none, or the board itself stands in the team's tmux.
+            TeamError: It has none.
         """
         known = self.team.peers.get(peer)
         if known is None or known.surface is None:
             raise TeamError(f"{peer} has no pane here", code="E_NO_PEER")
         if os.environ.get("TMUX", "").startswith(f"{self.team.socket},"):
-            raise TeamError(f"the board is in the team's own tmux: {peer} is beside it", code="E_INSIDE")
-        return attach_argv(self.team, known.surface)
+            return ["tmux", "-S", str(self.team.socket), "switch-client", "-t", known.surface], False
+        return attach_argv(self.team, known.surface), True
 
     def _refresh_team(self) -> None:
         state = team_states.load(self.team.id)
@@ -134,6 +138,7 @@ class Feed:
             tasks=[row for row in client.tasks() if row["team"] == self.team.id],
             messages=told[-_MESSAGES:],
             to_me=client.request("pending")["to_me"],
+            me=self.me.session_id,
         )
 
     # -- doing: only when a person said so ---------------------------------------------------------------------------
@@ -148,6 +153,16 @@ class Feed:
         with self._speaking() as client:
             client.ask_ticket(to, text)
             return f"asked {to}"
+
+    def asked(self) -> list[Pending]:
+        """Return the asks that wait for us, whole."""
+        with self._speaking() as client:
+            return asked(client)
+
+    def inbox(self) -> list[Json]:
+        """Return the messages that wait for us, which are read by that; asks stay open."""
+        with self._speaking() as client:
+            return client.inbox()
 
     def reply(self, ask_id: str, text: str) -> str:
         """Answer an ask that waits for us."""

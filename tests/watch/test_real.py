@@ -69,10 +69,10 @@ def board(home: Path, stage: Stage) -> Iterator[Screen]:
 
 def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> None:
     """Peers, messages, tasks and screens show as they come; a key sends; a lost broker is told and found again."""
-    board.wait_for("boss", "worker", "idle", "team · 2 peers")
+    board.wait_for("boss", "worker", "idle", "team  2 peers")
     with stage.member("boss") as boss:
         boss.send("worker", "look at the parser")
-        board.wait_for("boss → worker: look at the parser")
+        board.wait_for("boss → worker  look at the parser")
         boss.progress("parser", percent=50, title="mend the parser")
     board.wait_for("50% mend the parser")
 
@@ -81,10 +81,10 @@ def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> 
     board.wait_for("send to worker")
     board.press("-l", "greetings from the board")
     board.press("Enter")
-    board.wait_for("→ worker: greetings from the board")
+    board.wait_for("→ worker  greetings from the board")
     stage.wait_for("worker", "greetings from the board")
     board.press("2")
-    board.wait_for("— worker —")
+    board.wait_for("Screen worker")
 
     os.kill(stage.daemon_pid(), signal.SIGSTOP)
     try:
@@ -92,10 +92,10 @@ def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> 
         board.wait_for("DISCONNECTED", "worker")
     finally:
         os.kill(stage.daemon_pid(), signal.SIGCONT)
-    board.wait_for("team · 2 peers")
+    board.wait_for("team  2 peers")
 
     stage.up({"boss": DEMO, "worker": DEMO, "scout": DEMO})
-    board.wait_for("scout", "team · 3 peers")
+    board.wait_for("scout", "team  3 peers")
     board.press("q")
     wait_until(board.is_over, what="the end of the board")
 
@@ -107,3 +107,25 @@ def test_status_changes_and_a_team_that_goes_down(stage: Stage, board: Screen) -
     board.wait_for("exited")
     stage.down()
     board.wait_for("DISCONNECTED", "is down")
+
+
+def test_the_board_in_a_pane_of_the_team(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`board: true` shows the others, is asked as the supervisor, answers, and ends with the team."""
+    stage = Stage(home)
+    monkeypatch.chdir(stage.project)
+    try:
+        stage.up({"worker": DEMO}, board=True, supervisor="board")
+        stage.wait_for("board", "team  1 peer")
+        with stage.member("worker") as worker:
+            ask = worker.ask_ticket("board", "Which store?")
+            stage.wait_for("board", "1 to answer: a")
+            argv = ["tmux", "-S", str(stage.state.socket), "send-keys", "-t", stage.state.peers["board"].surface or ""]
+            subprocess.run([*argv, "a"], check=True)
+            stage.wait_for("board", "Enter sends")
+            subprocess.run([*argv, "-l", "sqlite"], check=True)
+            subprocess.run([*argv, "Enter"], check=True)
+            wait_until(lambda: worker.result(ask)["reply"], what="the reply")
+            assert worker.result(ask)["reply"]["text"] == "sqlite"
+        assert stage.down().survivors == ()
+    finally:
+        end_all_teams()

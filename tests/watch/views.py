@@ -12,6 +12,8 @@ from intercom_mux.watch.model import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from intercom_mux.supervise.answer import Pending
+
 Json = dict[str, Any]
 
 NOW = 1_700_000_000_000
@@ -47,6 +49,8 @@ class HandFeed:
 
     def __init__(self) -> None:
         self.done: list[tuple[str, ...]] = []
+        self.asks: list[Pending] = []
+        self.mail: list[Json] = []
         self._shown: queue.SimpleQueue[Snapshot | str | None] = queue.SimpleQueue()
 
     def show(self, seen: Snapshot) -> None:
@@ -68,7 +72,13 @@ class HandFeed:
     def screen(self, peer: str) -> str:
         return f"screen of {peer} [bold]"
 
-    def attach_argv(self, peer: str) -> list[str]:
+    def asked(self) -> list[Pending]:
+        return list(self.asks)
+
+    def inbox(self) -> list[Json]:
+        return list(self.mail)
+
+    def attach_argv(self, peer: str) -> tuple[list[str], bool]:
         raise TeamError(f"{peer} cannot be attached to")
 
     def send(self, to: str, text: str) -> str:
