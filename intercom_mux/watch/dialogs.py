@@ -32,8 +32,8 @@ _ESCAPE: list[BindingType] = [("escape", "leave", "Leave")]
 class Dialog(ModalScreen["Value | None"], Generic[Value]):
     """A framed box: what it is about on the frame above, its keys on the frame below; None when it was left."""
 
+    DEFAULT_CSS = "Dialog { align: center middle; }"
     CSS = """
-    .dialog { align: center middle; background: $background 50%; }
     #box {
         width: 90%; max-width: 100; height: auto; max-height: 90%; padding: 0 1;
         border: round $accent; border-title-color: $text-accent; border-subtitle-color: $foreground 70%;
@@ -48,7 +48,7 @@ class Dialog(ModalScreen["Value | None"], Generic[Value]):
     keys = "Esc leaves"
 
     def __init__(self, title: str, about: str = "") -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
         self._title = title
         self._about = about
 
