@@ -308,7 +308,7 @@ def test_a_board_is_the_last_peer(home: Path) -> None:
     """It has a name of its own, which nobody else may take."""
     plan = planned(home, {"a": {"agent": "demo"}}, board=True)
     assert [(peer.name, peer.argv[1:]) for peer in plan.peers][1:] == [("board", ("-I", "-m", "intercom_mux", "watch"))]
-    with pytest.raises(LayoutError, match="the name board is taken on line"):
+    with pytest.raises(LayoutError, match=r"the name \"board\" is taken on line"):
         planned(home, {"board": CAT}, board=True)
 
 
