@@ -68,8 +68,8 @@ class Board(App[None]):
 
     TITLE = "intercom-mux"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012 - as textual has it
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-low"), (16, ""), (24, "-high")]  # noqa: RUF012 - likewise
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012 # textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-middling"), (24, "-high")]  # noqa: RUF012
     CSS = """
     #head { height: 1; background: $panel; color: $foreground; padding: 0 1; }
     #head.lost { background: $error; color: $text; }
@@ -319,20 +319,19 @@ class Board(App[None]):
     @work
     async def action_restart(self) -> None:
         """Start the chosen peer again, if that is meant."""
-        peer = self.chosen
-        if peer is not None and await self._is_sure("restart", f"Start {peer} again from nothing?"):
-            self._do(self._source.restart, peer)
+        await self._if_sure("restart", "Start {} again from nothing?", self._source.restart)
 
     @work
     async def action_kill(self) -> None:
         """End the chosen peer, if that is meant."""
-        peer = self.chosen
-        if peer is not None and await self._is_sure("kill", f"End {peer} for good?"):
-            self._do(self._source.kill, peer)
+        await self._if_sure("kill", "End {} for good?", self._source.kill)
 
-    async def _is_sure(self, title: str, question: str) -> bool:
-        answer: bool | None = await self.push_screen_wait(Sure(title, question))
-        return bool(answer)
+    async def _if_sure(self, title: str, question: str, what: Callable[..., str]) -> None:
+        if (peer := self.chosen) is None:
+            return
+        is_sure = await self.push_screen_wait(Sure(title, question.format(peer)))
+        if is_sure:
+            self._do(what, peer)
 
     def action_attach(self) -> None:
         """Give the terminal to the multiplexer until the person detaches."""
@@ -385,7 +384,7 @@ class Board(App[None]):
 
 
 def is_light(colours: str) -> bool:
-    """Whether a terminal is light, by the COLORFGBG that some set (`0;15`: black on white); dark when not told."""
+    """Whether a terminal is light, by the COLORFGBG that some set (`0;15`: black on white); else dark."""
     return colours.rpartition(";")[2] in ("7", "15")
 
 

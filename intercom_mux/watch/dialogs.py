@@ -32,8 +32,8 @@ _ESCAPE: list[BindingType] = [("escape", "leave", "Leave")]
 class Dialog(ModalScreen["Value | None"], Generic[Value]):
     """A framed box: what it is about on the frame above, its keys on the frame below; None when it was left."""
 
+    DEFAULT_CSS = "Dialog { align: center middle; }"
     CSS = """
-    .dialog { align: center middle; background: $background 50%; }
     #box {
         width: 90%; max-width: 100; height: auto; max-height: 90%; padding: 0 1;
         border: round $accent; border-title-color: $text-accent; border-subtitle-color: $foreground 70%;
@@ -42,15 +42,13 @@ class Dialog(ModalScreen["Value | None"], Generic[Value]):
     #about { height: auto; max-height: 1fr; }
     #box TextArea { height: auto; min-height: 3; max-height: 12; border: tall $border-blurred; }
     #box TextArea:focus { border: tall $border; }
-    #box OptionList, #box SelectionList {
-        height: auto; max-height: 14; border: none; padding: 0; background: $surface;
-    }
+    #box OptionList, #box SelectionList { height: auto; max-height: 14; border: none; padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = _ESCAPE
     keys = "Esc leaves"
 
     def __init__(self, title: str, about: str = "") -> None:
-        super().__init__(classes="dialog")
+        super().__init__()
         self._title = title
         self._about = about
 

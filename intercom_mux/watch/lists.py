@@ -113,7 +113,7 @@ class Peers(_Toned):
             if before[name] != cells:
                 self._refresh_row(place)
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - textual's
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 # its shape
         """Return the height of all rows and the head."""
         return len(self._names) + 1
 

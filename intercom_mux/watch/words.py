@@ -24,6 +24,6 @@ Board
 EMPTY = {
     "messages": "Nothing was said in the last two hours. s sends to the chosen peer, k asks it.",
     "screen": "No peer is chosen.",
-    "tasks": "No tasks. `intercom-mux task add TITLE --to PEER` makes one, and so does a line [task] TITLE in a text.",
+    "tasks": "No tasks. A line [task] TITLE in a message makes one, and so does `intercom-mux task add`.",
 }
 FILTERED = "Nothing here fits the filter. Esc shows all again."

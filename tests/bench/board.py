@@ -1,6 +1,6 @@
 """Cost of an update of the board with 40 peers: `python -m tests.bench.board`. In ms, median and 95th percentile.
 
-"model" makes rows, timeline and tasks of a look; "one" shows a look in which one status changed, "all" one in which
+"model" makes head, rows and timeline of a look; "one" shows a look in which one status changed, "all" one in which
 every status did, until the screen is drawn; "none" one in which nothing did.
 """
 
@@ -34,6 +34,7 @@ def main() -> None:
 
 
 def _model(seen: Snapshot) -> None:
+    model.head(seen)
     model.rows(seen)
     model.timeline(seen)
     model.tasks(seen)

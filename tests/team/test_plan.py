@@ -302,3 +302,18 @@ plans = st.builds(
 def test_a_plan_comes_back_from_json(plan: TeamPlan) -> None:
     """What the daemon gets is what was planned."""
     assert TeamPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_a_board_is_the_last_peer(home: Path) -> None:
+    """It has a name of its own, which nobody else may take."""
+    plan = planned(home, {"a": {"agent": "demo"}}, board=True)
+    assert [(peer.name, peer.argv[1:]) for peer in plan.peers][1:] == [("board", ("-I", "-m", "intercom_mux", "watch"))]
+    with pytest.raises(LayoutError, match=r"the name \"board\" is taken on line"):
+        planned(home, {"board": CAT}, board=True)
+
+
+def test_a_board_needs_textual(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra nothing is planned, and the message says how to install it, at the key's place."""
+    monkeypatch.setitem(sys.modules, "textual", None)
+    with pytest.raises(LayoutError, match=r"\d+:\d+: board: .*pip install 'intercom-mux\[watch\]'"):
+        planned(home, {"a": CAT}, board=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.widgets import Input, OptionList, SelectionList, Static
+from textual.widgets import Input, OptionList, Static
 
-from intercom_mux.supervise.answer import Pending
-from intercom_mux.supervise.interview import read_request
+from intercom_mux.supervise.answer import read
+from intercom_mux.supervise.contact import INTERVIEW
+from intercom_mux.supervise.interview import read_reply, read_request, render
 from intercom_mux.watch.app import Board
-from intercom_mux.watch.dialogs import Reading, Writing
+from intercom_mux.watch.dialogs import Writing
 from intercom_mux.watch.lists import Lines, Peers
 from tests.watch.views import HandFeed, message, session, snapshot
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from textual.pilot import Pilot
+
+    from intercom_mux.supervise.answer import Pending
 
     Steps = Callable[[Pilot[None], Board, HandFeed], Awaitable[None]]
 
@@ -98,46 +100,17 @@ def test_one_of_several_asks_is_answered() -> None:
     """The list of what waits is opened, and the reply names the ask that was picked."""
 
     async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
-        feed.show(replace(snapshot(), to_me=[{"id": key, "with": "worker-1", "text": f"{key}?"} for key in "ab"]))
-        feed.asks = [Pending(key, "worker-1", "ask", f"{key}?") for key in "ab"]
+        feed.asks = [read(key, "worker-1", f"{key}?") for key in "ab"]
+        feed.show(replace(snapshot(), to_me=[{}, {}]))
         await until(pilot, lambda: "2 to answer" in shown(board, "head"))
         await pilot.press("a")
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(board.focused, OptionList))
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(board.focused, (Input, Writing)))
         await pilot.press("y", "e", "s", "enter")
         await until(pilot, lambda: feed.done)
 
     assert drive(steps).done == [("reply", "b", "yes")]
-
-
-INTERVIEW = """{"title": "release", "questions": [
-    {"id": "when", "type": "single", "question": "When?", "options": ["today", "monday"]},
-    {"id": "where", "type": "multi", "question": "Where?", "options": ["eu", "us"]},
-    {"id": "why", "type": "text", "question": "Why?"}]}"""
-
-
-def test_an_interview_is_answered_question_by_question() -> None:
-    """Each kind has its own dialog; the answers are shown once more, and go out as one reply that fits."""
-    interview = read_request(json.loads(INTERVIEW))
-
-    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
-        feed.asks = [Pending("i1", "worker-1", "interview", "", interview)]
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(board.focused, OptionList))
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(board.focused, SelectionList))
-        await pilot.press("space", "down", "space", "enter")
-        await until(pilot, lambda: isinstance(board.focused, Writing))
-        await pilot.press("s", "o", "enter")
-        await until(pilot, lambda: isinstance(board.screen, Reading))
-        await pilot.press("enter")
-        await until(pilot, lambda: feed.done)
-
-    ((verb, ask, text),) = drive(steps).done
-    assert (verb, ask) == ("reply", "i1")
-    assert all(word in text for word in ("monday", "eu", "us", "so"))
-    assert "today" not in text
 
 
 def test_a_lost_broker_is_shown_until_it_is_back() -> None:
@@ -209,5 +182,99 @@ def test_filter_and_theme() -> None:
         assert board.chosen == "worker-2"
         await pilot.press("d")
         assert board.theme == "textual-light"
+
+    drive(steps)
+
+
+QUESTIONS = [
+    {"id": "db", "type": "single", "question": "Which store?", "options": ["sqlite", "postgres"]},
+    {"id": "os", "type": "multi", "question": "Where does it run?", "options": ["linux", "macos", "windows"]},
+    {"id": "note", "type": "info", "question": "The rest is free text."},
+    {"id": "name", "type": "text", "question": "What is it called?"},
+    {"id": "look", "type": "image", "question": "How does it look?"},
+]
+
+
+def interview() -> Pending:
+    """Return an interview of every kind of question, as it comes over the wire."""
+    body = render(read_request({"title": "Setup", "questions": QUESTIONS}))
+    return read("i1", "worker-1", f"{INTERVIEW}\nRun: r\nAgent: worker-1\nChild index: 1\n\n{body}")
+
+
+async def reach(pilot: Pilot[None], board: Board, title: str) -> None:
+    """Wait for a dialog by what stands on its frame."""
+    await until(pilot, lambda: any(title in str(box.border_title) for box in board.screen.query("#box")))
+    await pilot.pause()
+
+
+def test_an_interview_is_answered_question_by_question() -> None:
+    """Each kind is put on a screen of its own, one is skipped, and the reply holds what was chosen and written."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.asks = [interview()]
+        await pilot.press("a")
+        await reach(pilot, board, "Setup · 1 of 5")
+        await pilot.press("down", "enter")
+        await reach(pilot, board, "Setup · 2 of 5")
+        await pilot.press("space", "down", "down", "space", "enter")
+        await reach(pilot, board, "Setup · 3 of 5")
+        await pilot.press("enter")
+        await reach(pilot, board, "Setup · 4 of 5")
+        await pilot.press("o", "n", "e", "ctrl+j", "t", "w", "o", "enter")
+        await reach(pilot, board, "Setup · 5 of 5")
+        await pilot.press("enter")
+        await reach(pilot, board, "your answers")
+        await pilot.press("enter")
+        await until(pilot, lambda: feed.done)
+
+    ((verb, key, text),) = drive(steps).done
+    assert (verb, key) == ("reply", "i1")
+    asked = interview().interview
+    assert asked is not None
+    found = read_reply(asked, text)
+    assert found is not None
+    assert found.problems == ()
+    values = {row["id"]: row["value"] for row in found.responses}
+    assert values == {"db": "postgres", "os": ["linux", "windows"], "name": "one\ntwo"}
+
+
+def test_an_interview_that_was_left_sends_nothing() -> None:
+    """Escape at any question drops it; so does skipping all of them."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.asks = [interview()]
+        await pilot.press("a")
+        await reach(pilot, board, "Setup · 1 of 5")
+        await pilot.press("enter")
+        await reach(pilot, board, "Setup · 2 of 5")
+        await pilot.press("escape")
+        await until(pilot, lambda: not board.screen.query("#box"))
+        await pilot.press("a")
+        for number, key in enumerate(("s", "enter", "enter", "enter", "enter"), start=1):
+            await reach(pilot, board, f"Setup · {number} of 5")
+            await pilot.press(key)
+        await until(pilot, lambda: not board.screen.query("#box"))
+
+    assert drive(steps).done == []
+
+
+def test_a_changed_status_draws_its_row_alone() -> None:
+    """Of 40 peers of which one becomes busy one row is drawn."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        feed.show(snapshot(40))
+        peers = board.query_one(Peers)
+        await until(pilot, lambda: len(peers.rows) == 40)
+        # The widest status stays as wide, so that no column moves.
+        wide = [session(f"worker-{n}", "idle" if n > 1 else "thinking") for n in range(1, 41)]
+        feed.show(replace(snapshot(40), sessions=wide))
+        await until(pilot, lambda: peers.rows["worker-1"][1][0] == "● thinking")
+        await pilot.pause(0.1)
+        before = peers.drawn
+        wide[2] = session("worker-3", "thinking")
+        feed.show(replace(snapshot(40), sessions=wide))
+        await until(pilot, lambda: peers.drawn > before)
+        await pilot.pause(0.1)
+        assert peers.drawn == before + 1
 
     drive(steps)

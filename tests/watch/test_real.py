@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.stage import run
 from tests.support import wait_until
-from tests.team.stage import CAT, DEMO, Stage, broker_pid, end_all_teams
+from tests.team.stage import DEMO, Stage, broker_pid, end_all_teams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,18 +118,24 @@ def test_status_changes_and_a_team_that_goes_down(stage: Stage, board: Screen) -
     board.wait_for("DISCONNECTED", "is down")
 
 
-def test_a_team_has_the_board_in_a_pane_of_its_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`board: true` is a peer like the others: seen, listed, told what waits for it, and gone with the team."""
+def test_the_board_in_a_pane_of_the_team(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`board: true` shows the others, is asked as the supervisor, answers, and ends with the team."""
     stage = Stage(home)
     monkeypatch.chdir(stage.project)
-    stage.write({"worker": CAT}, board=True)
     try:
-        assert run("up", "layout.yaml").code == 0
-        assert set(stage.state.peers) == {"worker", "board"}
-        stage.wait_for("board", "team  1 peer ")
+        stage.up({"worker": DEMO}, board=True, supervisor="board")
+        stage.wait_for("board", "team  1 peer")
         with stage.member("worker") as worker:
-            worker.ask_ticket("board", "shall I?")
-        stage.wait_for("board", "1 to answer")
-        assert run("down").code == 0
+            ask = str(worker.ask_ticket("board", "Which store?")["messageId"])
+            stage.wait_for("board", "1 to answer: a")
+            argv = ["tmux", "-S", str(stage.state.socket), "send-keys", "-t", stage.state.peers["board"].surface or ""]
+            subprocess.run([*argv, "a"], check=True)
+            stage.wait_for("board", "Enter sends")
+            subprocess.run([*argv, "-l", "sqlite"], check=True)
+            subprocess.run([*argv, "Enter"], check=True)
+            wait_until(lambda: worker.result(ask)["reply"], what="the reply")
+            assert worker.result(ask)["reply"]["text"] == "sqlite"
+        stage.down()
+        assert not stage.is_known
     finally:
         end_all_teams()
