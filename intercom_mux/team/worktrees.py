@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from intercom_mux.team.command_plan import CommandPlan
 from intercom_mux.team.commands import run
 from intercom_mux.team.git import CHECKOUT_LIMIT_S, GitError, git, holds
 from intercom_mux.team.state import team_id
+from intercom_mux.team.worktree_admin import drop_half_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -180,6 +182,7 @@ def prepare(
     `on_line` is told the peer and a line of its setup's output. Failures are per peer and do not stop the others.
     """
     records = load(team_id)
+    _drop_half_made(records)
     prepared = Prepared()
     for peer, one in wanted.items():
         try:
@@ -244,6 +247,14 @@ def _add(team_id: str, records: dict[str, Record], peer: str, one: WorktreePlan,
     _keep(team_id, records, replace(record, is_made=True, made_branch=is_ours))
 
 
+def _drop_half_made(records: dict[str, Record]) -> None:
+    """Have git work again in repositories in which it was killed; all at once, as each is in the way of the others."""
+    for record in records.values():
+        if not record.is_made:
+            with suppress(GitError):
+                drop_half_made(Path(record.repository), Path(record.path))
+
+
 def _undo(record: Record) -> None:
     """Remove what an interrupted start has left: nobody has worked in it yet."""
     repository, path = Path(record.repository), Path(record.path)
@@ -286,6 +297,7 @@ def clear(team_id: str, peers: Iterable[str] | None = None) -> list[Kept]:
     Nobody may run in them any more. Idempotent; never raises for a repository that is gone or refuses.
     """
     records = load(team_id)
+    _drop_half_made(records)
     kept = []
     for record in list(records.values()):
         if peers is not None and record.peer not in peers:

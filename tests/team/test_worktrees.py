@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,24 @@ print("go", flush=True)
 worktrees.prepare("team-1", {"worker": one}, {}, lambda *_: None)
 worktrees.clear("team-1") if sys.argv[2] == "clear" else None
 """
+
+
+@pytest.mark.parametrize("then", ["prepare", "clear"])
+def test_a_git_killed_while_it_registers_is_got_over(repository: Repository, then: str) -> None:
+    """An entry without a common directory stops every git of that repository, a person's too, until it is gone."""
+    one = plan(repository)
+    prepare(one)
+    (record,) = worktrees.load(TEAM).values()
+    worktrees._save(TEAM, {record.peer: replace(record, is_made=False)})
+    (repository.path / ".git/worktrees/worker/commondir").write_text("")
+    with pytest.raises(subprocess.CalledProcessError):
+        repository.git("worktree", "list")
+    if then == "prepare":
+        assert not prepare(one).failed
+    assert worktrees.clear(TEAM) == []
+    assert repository.worktrees() == 0
+    assert repository.branches() == {"main"}
+    assert not Path(one.path).exists()
 
 
 @pytest.mark.parametrize("seed", range(6))
