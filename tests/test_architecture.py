@@ -19,7 +19,7 @@ TIERS = (
     {"agents", "mux", "layout", "transcript"},
     {"team"},
     {"supervise"},
-    {"bridges", "watch", "report"},
+    {"bridges", "watch", "report", "doctor"},
     {"cli"},
     {"_fastpath", "_hook", "_entry", "__main__"},
 )
@@ -36,7 +36,7 @@ HOMES = {
     "mcp_types": ("bridges/mcp_server.py",),
     "anyio": ("bridges/mcp_server.py",),
     "jsonschema": ("bridges/mcp_server.py",),
-    "sqlite3": ("broker/journal.py", "broker/retention.py", "broker/history.py"),
+    "sqlite3": ("broker/journal.py", "broker/retention.py", "broker/history.py", "broker/journal_check.py"),
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -17,6 +17,7 @@ from intercom_mux.cli import (
     bridges,
     broker,
     complete,
+    doctor,
     history,
     hook,
     layouts,
@@ -45,7 +46,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Tasks": (task.task, look.tasks, look.progress),
     "Layouts": (layouts.layouts, layouts.validate, layouts.init, layouts.import_, layouts.schema),
     "Agents": (agents.agents, bridges.mcp, bridges.skill),
-    "Plumbing": (broker.broker, complete.completion, hook.hook),
+    "Plumbing": (doctor.doctor, broker.broker, complete.completion, hook.hook),
 }
 
 
