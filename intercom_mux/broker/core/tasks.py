@@ -75,7 +75,7 @@ def progress(state: BrokerState, _connection: Connection, me: Session, frame: Js
     task.note = note if "note" in frame else task.note
     former, task.owner = task.owner, owner or task.owner or _name_of(me)
     _changed(state, task, _name_of(me), now)
-    _tell_owners(state, task, former, me, now, is_given_by_message=False)
+    _tell_owners(state, task, former, me, now, hears_it=known is None)
     if task.state != before and task.state in _TOLD and task.assigner_id != me.key.id:
         _tell_assigner(state, task, now)
     return shown(task)
@@ -118,7 +118,7 @@ def take_marked(state: BrokerState, sender: Session, target: Session, accepted: 
         task.title, task.owner = title, owner
         task.messages = [*task.messages, accepted.id][-_MESSAGES:]
         _changed(state, task, task.assigner, now)
-        _tell_owners(state, task, former, sender, now, is_given_by_message=True)
+        _tell_owners(state, task, former, sender, now, hears_it=True)
 
 
 def orphan(state: BrokerState, scope: str, team: str, owner: str, reason: str, now: int) -> None:
@@ -226,10 +226,11 @@ def _tell_assigner(state: BrokerState, task: Task, now: int) -> None:
         endings.notice(state, assigner, f"Task {task.id}{title}{whose} is {task.state}{end}", now)
 
 
-def _tell_owners(
-    state: BrokerState, task: Task, former: str, by: Session, now: int, *, is_given_by_message: bool
-) -> None:
-    """Tell who had an open task that it has it no longer, and who has it now, each unless it did that itself."""
+def _tell_owners(state: BrokerState, task: Task, former: str, by: Session, now: int, *, hears_it: bool) -> None:
+    """Tell who had an open task that it has it no longer, and who has it now, each unless it did that itself.
+
+    `hears_it`: the new owner hears it anyhow, by the message that gives it; a new task comes with one.
+    """
     if former == task.owner or task.state in _ENDS:
         return
     title = f" ({task.title})" if task.title else ""
@@ -238,5 +239,5 @@ def _tell_owners(
             continue
         if session.name == former and former:
             endings.notice(state, session, f"Task {task.id}{title} is not yours any more: {task.owner} has it.", now)
-        elif session.name == task.owner and not is_given_by_message:
+        elif session.name == task.owner and not hears_it:
             endings.notice(state, session, f"Task {task.id}{title} is yours now, by {_name_of(by)}.", now)
