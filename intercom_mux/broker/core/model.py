@@ -370,6 +370,8 @@ class BrokerState:
         heappush(self.timers, (at, self._timer_count, kind, subject))
 
     def take_effects(self) -> Effects:
-        """Return what happened since the last call and start afresh."""
-        taken, self.effects = self.effects, Effects()
+        """Return what happened since the last call and start afresh; the value is read at once, and not kept."""
+        taken = self.effects
+        if taken:
+            self.effects = Effects()
         return taken
