@@ -42,8 +42,9 @@ def _look(root: Path) -> Iterator[Finding]:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    """Yield what is ours in a directory; not the worktrees, files and links of agents deep below."""
-    for pattern in ("*", "t/*", "t/*/*", "teams/*", "teams/*/*"):
+    """Yield what is to be private in itself in a directory that is; not what agents have made deep below."""
+    yield from (path for path in root.glob("*") if not path.is_dir())
+    for pattern in ("t/*", "t/*/*", "teams/*", "teams/*/*"):
         yield from root.glob(pattern)
 
 

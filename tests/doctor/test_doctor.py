@@ -57,6 +57,7 @@ def test_a_running_broker_and_team_are_told(home: Path) -> None:
         assert str(broker_pid()) in found["broker"][0]["text"]
         assert found["journal"][0]["text"].startswith(f"{paths.journal_file()} is whole")
         assert found["team"][0]["state"] == "ok"
+        assert {row["state"] for row in found["places"]} == {"ok"}
         assert str(stage.daemon_pid()) in found["team"][0]["text"]
         os.kill(stage.daemon_pid(), signal.SIGKILL)
         (dead,) = wait_until(lambda: [row for row in examined()["team"] if row["state"] == "warning"], what="the death")
