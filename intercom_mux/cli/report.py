@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +24,12 @@ FORMATS = ("html", "md", "json")
 @click.argument("team", required=False, shell_complete=team_names)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write it there; else to stdout.")
 @click.option("--since", metavar="TIME", help="Only later things: 30m, 2h, 3d, or 2026-01-31T09:30 in local time.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="As FILE's ending says, unless given; else html.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="As FILE's ending says, unless given; else html, on a terminal md.",
+)
 @json_option
 def report(team: str | None, output: str | None, since: str | None, form: str | None, as_json: bool) -> None:
     """Make a page of what a team said and did: who talked to whom, the conversation, waits, tasks, and how time went.
@@ -60,6 +66,8 @@ def report(team: str | None, output: str | None, since: str | None, form: str | 
 
 
 def _by_ending(output: str | None) -> str:
+    if output is None and sys.stdout.isatty():
+        return "md"
     ending = os.path.splitext(output or "")[1].lower()
     return {".md": "md", ".json": "json"}.get(ending, "html")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.stage import TEAM, Peer, echo, run
+from tests.cli.stage import TEAM, Peer, command, echo, run
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -47,3 +49,17 @@ def test_report_says_what_it_cannot_do(home: Path, planner: Peer, tmp_path: Path
     refused = run("report", "-o", str(tmp_path / "none" / "report.html"))
     assert (refused.code, "cannot write" in refused.err) == (1, True)
     assert run("report", "--since", "soon").code == 2
+
+
+@pytest.mark.parametrize(("arguments", "begins"), [((), b"# "), (("--format", "html"), b"<!doctype html>")])
+def test_a_terminal_gets_what_a_person_can_read(planner: Peer, arguments: tuple[str, ...], begins: bytes) -> None:
+    """Markdown, unless the format is named."""
+    assert run("ask", f"{TEAM['name']}/planner", "which tests?").code == 0
+    ours, theirs = os.openpty()
+    try:
+        with subprocess.Popen(command("report", *arguments), stdout=theirs) as child:
+            assert os.read(ours, 64).startswith(begins)
+            os.close(theirs)
+            child.kill()
+    finally:
+        os.close(ours)
