@@ -28,7 +28,7 @@ SETTLE_S = 0.15
 """How long a program without a sign of readiness must have lived to count as running."""
 
 LAST_SCREEN_LINES = 12
-LAST_WORDS_LOOKS = 20
+LAST_WORDS_LOOKS = 60
 HEARTBEAT_S = 20.0
 """How often a long wait tells that it goes on."""
 
