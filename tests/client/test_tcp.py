@@ -118,6 +118,7 @@ class Ear:
         self.confirm: Callable[[str, str], None] = lambda *_: None
 
     def on_message(self, sender: Json, message: Json) -> None:
+        # Twice where the broker ended before it had the receipt: receivers drop what they know.
         self.texts.append(message["content"]["text"])
         self.confirm(message["id"], "injected")
 
@@ -147,7 +148,7 @@ async def _endpoint_returns() -> None:
         assert secret_of() != before
         await asyncio.wait_for(endpoint.connected.wait(), 10 * SCALE)
         assert (await asyncio.to_thread(run, "send", "t/far", "two")).code == 0
-        await asyncio.to_thread(wait_until, lambda: ear.texts == ["one", "two"], what="both messages")
+        await asyncio.to_thread(wait_until, lambda: list(dict.fromkeys(ear.texts)) == ["one", "two"], what="both")
     finally:
         endpoint.close()
         running.cancel()

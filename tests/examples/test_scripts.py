@@ -11,7 +11,7 @@ import pytest
 from intercom_mux.layout.find import find_layout
 from intercom_mux.layout.load import load_layout
 from tests.examples.scripts import EXAMPLES, NAMES, run, steps
-from tests.support import marked_processes
+from tests.support import marked_processes, wait_until
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -20,7 +20,8 @@ def test_an_example_runs_as_its_transcript_says(name: str, home: Path) -> None:
     before = sorted(EXAMPLES.rglob("*"))
     printed = run(name, {**os.environ, "TMPDIR": str(home)})
     assert steps(printed) == steps((EXAMPLES / name / "transcript.txt").read_text())
-    assert marked_processes(str(home)) == {}
+    # `broker stop` returns when journal and lock are free, an instant before the process is gone.
+    wait_until(lambda: marked_processes(str(home)) == {}, what="the end of every process")
     assert list(home.glob("intercom-mux-*")) == []
     places = {Path(place) for place in re.findall(r"/tmp/imux-[^/ ]+", printed)}
     assert places
