@@ -86,10 +86,9 @@ def test_an_idle_agent_is_woken_and_gets_the_body_beside_the_prompt(hooked: Stag
     assert context["context"].endswith("\nWhat now?\nTell me.")
     assert context["context"].startswith("[intercom] from tester · ask ")
     assert hooked.inputs() == ["paste", "enter"]
-    assert [(one["status"], one.get("detail")) for one in receipts][:2] == [
-        ("receiver_received", None),
-        ("injected", "submitted"),
-    ]
+    # On a slow machine it may be held for a moment, until the agent is seen to be idle.
+    fates = [(one["status"], one.get("detail")) for one in receipts if one["status"] != "queued"]
+    assert fates[:2] == [("receiver_received", None), ("injected", "submitted")]
     assert failures(hooked) == ""
 
 
