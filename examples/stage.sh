@@ -26,9 +26,9 @@ begin() {
         exit 1
     }
     own_home "$name"
-    mkdir "$home/work"
-    cp -R . "$home/work/$name"
-    cd "$home/work/$name"
+    mkdir "$home/copy"
+    cp -R . "$home/copy/$name"
+    cd "$home/copy/$name"
     intercom-mux name boss >/dev/null
 }
 

@@ -75,6 +75,7 @@ def failures(stage: Stage) -> str:
 def test_an_idle_agent_is_woken_and_gets_the_body_beside_the_prompt(hooked: Stage) -> None:
     """A message of several lines is typed as one line; its body comes as context of that prompt, once."""
     receipts: list[Json] = []
+    wait_until(lambda: hooked.statuses()["agent"] == "idle", what="an idle agent")
     with hooked.shell() as shell:
         outcome = asking(shell, "agent", "What now?\nTell me.", receipts.append)
         wait_until(lambda: len(hooked.model()) == 2, what="prompt and context")
@@ -86,9 +87,10 @@ def test_an_idle_agent_is_woken_and_gets_the_body_beside_the_prompt(hooked: Stag
     assert context["context"].endswith("\nWhat now?\nTell me.")
     assert context["context"].startswith("[intercom] from tester · ask ")
     assert hooked.inputs() == ["paste", "enter"]
-    # On a slow machine it may be held for a moment, until the agent is seen to be idle.
-    fates = [(one["status"], one.get("detail")) for one in receipts if one["status"] != "queued"]
-    assert fates[:2] == [("receiver_received", None), ("injected", "submitted")]
+    assert [(one["status"], one.get("detail")) for one in receipts][:2] == [
+        ("receiver_received", None),
+        ("injected", "submitted"),
+    ]
     assert failures(hooked) == ""
 
 
