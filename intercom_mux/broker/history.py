@@ -1,7 +1,8 @@
 """The journal as history: who said what to whom, and what became of it; with or without a running broker.
 
-Reads beside the broker and never blocks it. What came since a running broker was last idle may not be there yet, nor
-after a crash what it had not brought into SQLite. Message bodies are shown; tokens are never read.
+Reads beside the broker and never blocks it. What came since a running broker was last idle may not be there yet
+(`settle` waits for that), nor after a crash what it had not brought into SQLite. Message bodies are shown; tokens are
+never read.
 """
 
 from __future__ import annotations
@@ -33,7 +34,18 @@ class Known(NamedTuple):
 
 Names = dict[tuple[str, str], Known]
 
+SETTLE_S = 0.5
+"""How long `settle` waits: a broker that has nothing else to do needs less, one under load is not waited for."""
+
 _COLUMNS = "seq, id, scope, sender, target, body, accepted_at, expects_reply, reply_to, is_notice, state, finished_at"
+
+
+def settle() -> None:
+    """Wait a moment for what the broker has accepted already: what was just sent is read then, almost always."""
+    redo = paths.journal_file().with_suffix(".redo")
+    until = time.monotonic() + SETTLE_S
+    while redo.exists() and redo.stat().st_size and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def messages(*, peer: str | None = None, since: int = 0, limit: int | None = None) -> list[Json]:

@@ -46,6 +46,7 @@ def history(
     if is_pruning and (peer or since or ask_id):
         raise click.UsageError("--prune goes only with --days and --mb")
     refuse_without_journal("history")
+    journal.settle()
     if is_pruning:
         removed = journal.prune(days=days, mb=mb)
         _prune_records(days)

@@ -55,6 +55,7 @@ def collect(team: str | None, *, pane_team: str | None = None, since: int = 0) -
         TeamError: None or several fit; `teams` has those that there are.
         BrokerError: The journal cannot be read.
     """
+    history.settle()
     sessions = history.sessions()
     name, team_id = _find(team, pane_team, sessions)
     running = state.load(team_id)

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def test_what_was_just_sent_is_there(home: Path, planner: Peer) -> None:
+    """The journal lags behind a broker that has something to do; the command waits for it."""
+    for number in range(3):
+        assert run("send", "planner", f"number {number}").code == 0
+        assert run("history", "--json").json[-1]["text"] == f"number {number}"
+
+
 def test_history_shows_prunes_and_hides_tokens(home: Path, planner: Peer) -> None:
     """A line per message, one ask whole, JSON, filters; then nothing after a prune, and no token anywhere."""
     assert run("ask", "planner", "which\ntests?").out == "<which\ntests?>\n"

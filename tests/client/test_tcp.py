@@ -130,6 +130,11 @@ def test_an_endpoint_returns_after_the_broker_with_its_new_secret(home: Path) ->
     asyncio.run(_endpoint_returns())
 
 
+def _states() -> list[str]:
+    """What has become of the messages that the journal knows of."""
+    return [row["state"] for row in run("history", "--json").json]
+
+
 async def _endpoint_returns() -> None:
     me = Registration("id-far", "far", "worker", "/", "m", 1, {"id": "t", "name": "t", "dir": "/"}, "token")
     ear = Ear()
@@ -142,7 +147,7 @@ async def _endpoint_returns() -> None:
         assert not await asyncio.to_thread(trusted, "t/far")
         assert (await asyncio.to_thread(run, "send", "t/far", "one")).code == 0
         # Without the receipt it would rightly come again.
-        await asyncio.to_thread(wait_until, lambda: run("history", "--json").json[0]["state"] == "done", what="receipt")
+        await asyncio.to_thread(wait_until, lambda: _states() == ["done"], what="the receipt in the journal")
         before = secret_of()
         await asyncio.to_thread(finish, process)
         process = await asyncio.to_thread(serve)
