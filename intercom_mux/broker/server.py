@@ -244,8 +244,7 @@ class Server:
         now = now_ms()
         try:
             payloads = link.splitter.feed(data)
-            for payload in payloads:
-                self._core.receive(link.id, payload, now)
+            self._core.receive_all(link.id, payloads, now)
             if self._throttle.spend(link, len(payloads)):
                 self._watch(link)
         except ProtocolError as error:
