@@ -90,6 +90,7 @@ class Server:
         self._lingering: set[Link] = set()
         self._dirty: dict[int, Link] = {}
         self._next_id = 1
+        self._now = now_ms()
         self._used_at = time.monotonic()
         self._started_at = time.time()
         self._has_more = False
@@ -162,6 +163,7 @@ class Server:
             events = self._catch_up_until_needed()
         for _ in range(ROUNDS):
             self._has_more = False
+            self._now = now_ms()
             for key, mask in events:
                 handle: Callable[[int], None] = key.data
                 handle(mask)
@@ -169,17 +171,17 @@ class Server:
             events = self._selector.select(0) if self._has_more else []
             if not events:
                 break
-        now = now_ms()
         due = self._core.next_timer()
-        if due is not None and due <= now:
-            self._core.tick(now)
+        if due is not None and due <= self._now:
+            self._core.tick(self._now)
         self._carry_out()
         for link in self._throttle.rested():
             self._watch(link)
         self._end_lingering()
-        if time.monotonic() >= self._review_at:
+        at = time.monotonic()
+        if at >= self._review_at:
             self._review_places()
-        if time.monotonic() >= self._prune_at:
+        if at >= self._prune_at:
             self._prune()
         self._check_idle()
 
@@ -220,7 +222,7 @@ class Server:
         self._next_id += 1
         self._links[link.id] = link
         self._watch_for(link, link.mask)
-        self._core.connect(link.id, uid, now_ms(), self._tcp_secret if is_tcp else None)
+        self._core.connect(link.id, uid, self._now, self._tcp_secret if is_tcp else None)
 
     def _ready(self, link: Link, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -241,15 +243,14 @@ class Server:
         self._has_more |= len(data) == READ_BYTES
         if link.is_closing:
             return
-        now = now_ms()
         try:
             payloads = link.splitter.feed(data)
-            self._core.receive_all(link.id, payloads, now)
+            self._core.receive_all(link.id, payloads, self._now)
             if self._throttle.spend(link, len(payloads)):
                 self._watch(link)
         except ProtocolError as error:
             log.info("connection %s broke the framing: %s", link.id, error)
-            self._core.disconnect(link.id, now)
+            self._core.disconnect(link.id, self._now)
             self._begin_close(link)
 
     def _carry_out(self) -> None:
@@ -352,14 +353,12 @@ class Server:
             if link.is_closing:
                 self._half_close(link)
             else:
-                self._core.drained(link.id, now_ms())
+                self._core.drained(link.id, self._now)
         self._watch(link)
 
     def _watch(self, link: Link) -> None:
-        if link.id not in self._links:
-            return
         mask = link.wanted_mask
-        if link.mask == mask:
+        if link.mask == mask or link.id not in self._links:
             return
         # Unwatched rather than watched for nothing: not every selector can, and epoll would tell of a hang-up for ever.
         if not mask:
@@ -401,7 +400,7 @@ class Server:
         if link.mask:
             self._selector.unregister(link.sock)
         link.sock.close()
-        self._core.disconnect(link.id, now_ms())
+        self._core.disconnect(link.id, self._now)
 
     def _check_idle(self) -> None:
         if not self._idle_exit_s:

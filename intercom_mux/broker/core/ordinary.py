@@ -33,6 +33,8 @@ _SEND = re.compile(
     rb'\{"type":"send","to":"%b","message":(\{"id":"%b","timestamp":%b,"content":\{"text":"%b"\})\}\}'
     % (_NAME, _NAME, _TIME, _TEXT)
 )
+"""Its second group is the message without its last brace, so that the broker's stamps go behind it."""
+
 _RECEIPT = re.compile(
     rb'\{"type":"message_receipt","receipt":(\{"messageId":"%b","status":"([a-z_]+)","timestamp":%b\})\}'
     % (_NAME, _TIME)
@@ -134,7 +136,6 @@ class _Sends:
         if text is None or address != self._address or sent in state.records or got in state.inbound:
             return False
         seq, now, ends = state.next_seq, self._now, self._expires_at
-        message = message[:-1]
         body = message + self._received_at
         info, print_ = self._info, blake2b(text + self._no_relations, digest_size=16).digest()
         one = Delivery(seq, message_id, self._sender, self._receiver, info, body, print_, now, ends, states.SENT)
@@ -178,16 +179,18 @@ class _Receipts:
             return False
         receipt, quoted_id, status = found.groups()
         one = state.inbound.get((me.key, quoted_id.decode()))
-        if one is None or one.sent_to != self._connection.id or one.watcher or one.state not in states.OPEN_STATES:
+        if one is None or one.watcher or (one.sender, one.id) in state.asks:
             return False
-        if (one.sender, one.id) in state.asks:
+        is_read = status in _READ
+        if not is_read and status not in _ON_ITS_WAY:
             return False
-        if status in _READ:
-            endings.close(state, one, me, self._connection, states.DONE, self._now)
-        elif status in _ON_ITS_WAY:
-            one.state, one.attempts = states.RECEIVED, 1
-        else:
-            return False
+        if one.state in states.OPEN_STATES:
+            if one.sent_to != self._connection.id:
+                return False
+            if is_read:
+                endings.close(state, one, me, self._connection, states.DONE, self._now)
+            else:
+                one.state, one.attempts = states.RECEIVED, 1
         if one.sender is not self._sender:
             self._turn_to(one.sender)
         if self._listener is not None:
