@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from intercom_mux.cli import text
 from intercom_mux.cli.ask import Duration
 from intercom_mux.cli.caller import json_option, print_json, team_option, watching
 from intercom_mux.cli.complete import peer_names
+
+Json = dict[str, Any]
 
 _OF_PEERS = ("idle", "blocked", "exited", "reply")
 _OF_TASKS = ("done", "failed", "blocked")
@@ -53,4 +57,8 @@ def wait(
     if as_json:
         print_json([{key: row[key] for key in ("name", "id", "status", "reached")} for row in rows])
     else:
-        text.emit(text.table([(row["name"], row["status"]) for row in rows if row["reached"]]))
+        text.emit(text.table([(row["name"], _shown(row, until)) for row in rows if row["reached"]]))
+
+
+def _shown(row: Json, until: str) -> str:
+    return "no ask of yours is open" if until == "reply" else str(row["status"])

@@ -23,8 +23,8 @@ TOPICS = ("test", "install", "build", "run")
 _LINE_MAX_CHARS = 200
 
 _PROGRAMS = (
-    r"bash|bun|bundle|cargo|cmake|composer|docker(?= build| run| compose \S)|dotnet|go|gradle|java|just|make|mix|mvn|node|nox|npm|npx|pip3?|pipx"
-    r"|pnpm|poetry|pytest|python3?|rake|ruby|sh|tox|uvx?|yarn|\./\S+"
+    r"bash|bun|bundle|cargo|cmake|composer|docker(?= build| run| compose \S)|dotnet|go|gradle|java|just|make|mix|mvn"
+    r"|node|nox|npm|npx|pip3?|pipx|pnpm|poetry|pytest|python3?|rake|ruby|sh|tox|uvx?|yarn|\./\S+"
 )
 _RUNNER = re.compile(rf"(?:\$ )?(?:sudo )?(?P<line>(?:{_PROGRAMS}) +[^#\s].*?)(?:\s+#.*)?$")
 _INLINE = re.compile(r"`([^`\n]+)`")
