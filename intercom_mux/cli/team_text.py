@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.agents import launch
 from intercom_mux.cli.text import current_task, one_line, plural, short_path, span, table, task_cells, width
-from intercom_mux.layout.model import Arrangement
+from intercom_mux.layout.model import BOARD, Arrangement
 from intercom_mux.team import start_order
 from intercom_mux.team.multiplexer import attach_argv
 from intercom_mux.transcript.secrets import looks_secret
@@ -199,7 +199,7 @@ def summary(value: Json) -> str:
         lines.append(f"added by `spawn` or `scale`: {', '.join(value['added'])}")
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
-    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != "board"), "NAME")
+    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != BOARD), "NAME")
     lines += [
         f"watch  {value['attach']}",
         f'talk   intercom-mux ask {talk} "…"',
