@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from intercom_mux.errors import IntercomError
 
 FAST_VERBS = ("send", "ask", "reply", "pending", "inbox", "progress")
-UP_WITHOUT_DAEMON = frozenset(("-h", "--help", "--dry-run", "--explain"))
+UP_FLAGS = frozenset(("--attach", "--no-wait", "--json"))
+UP_VALUES = frozenset(("--agent", "--var"))
+"""The options of an `up` that starts a team; any other word that begins so means help, a look, or a mistake."""
 CRASH_LOG_MAX_BYTES = 1_000_000
 
 
@@ -55,11 +57,31 @@ def _run(arguments: list[str]) -> int:
         if isinstance(arguments_left, int):
             return arguments_left
         arguments = arguments_left
-    if arguments and arguments[0] == "up" and UP_WITHOUT_DAEMON.isdisjoint(arguments):
+    if arguments and arguments[0] == "up" and may_start_team(arguments[1:]):
         return _run_up(arguments)
     from intercom_mux.cli.main import run
 
     return run(arguments)
+
+
+def may_start_team(words: list[str]) -> bool:
+    """Return whether `up` with these words needs a daemon soon, as far as a look at them tells: click decides."""
+    layout = ""
+    rest = iter(words)
+    for word in rest:
+        option, is_joined, _ = word.partition("=")
+        if option in UP_VALUES:
+            if not is_joined and next(rest, None) is None:
+                return False
+        elif word not in UP_FLAGS:
+            if word.startswith("-") or layout:
+                return False
+            layout = word
+    if not layout.endswith((".yaml", ".yml")):
+        return True
+    import os
+
+    return os.path.exists(layout)
 
 
 def _run_up(arguments: list[str]) -> int:

@@ -109,13 +109,15 @@ def peers_dir(team_id: str) -> Path:
 
 
 def private_dir(path: Path) -> Path:
-    """Create `path` (and parents) as a 0700 directory of ours and return it. Idempotent.
+    """Create `path` as a 0700 directory of ours and return it. Idempotent.
+
+    Missing parents are made too: 0700 from the state and runtime directory on, as the umask has it above.
 
     Raises:
         IntercomError: It is a symbolic link, no directory, foreign-owned, or open to others and not ours to close.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path, 0o700)
         info = path.lstat()
     except OSError as error:
         problem = f"cannot create directory {path}: {error.strerror}"
@@ -127,6 +129,16 @@ def private_dir(path: Path) -> Path:
     if files.mode_problem(info):
         path.chmod(0o700)
     return path
+
+
+def _make(path: Path, mode: int) -> None:
+    try:
+        path.mkdir(mode, exist_ok=True)
+    except FileNotFoundError:
+        parent = path.parent
+        is_ours = any(parent.is_relative_to(root) for root in (state_dir(), runtime_dir()))
+        _make(parent, 0o700 if is_ours else 0o777)
+        path.mkdir(mode, exist_ok=True)
 
 
 def socket_path(path: Path) -> Path:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from intercom_mux import __version__, _entry, paths
 from intercom_mux.cli import main as cli_main
 from intercom_mux.cli import text
+from intercom_mux.cli.teams import up
 from intercom_mux.errors import LayoutError
 from tests.cli.stage import command, run
 
@@ -148,3 +150,35 @@ def test_a_group_alone_shows_its_help_and_no_error(
     shown = capsys.readouterr().err
     assert shown.startswith("Usage: intercom-mux")
     assert "error:" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ([], True),
+        (["pair"], True),
+        (["pair", "--agent", "demo", "--var", "a=b", "--var=c=d", "--attach", "--no-wait", "--json"], True),
+        (["here.yaml"], True),
+        (["gone.yaml"], False),
+        (["pair", "again"], False),
+        (["--agnet", "demo"], False),
+        (["pair", "--agent"], False),
+        (["--dry-run"], False),
+        (["pair", "--explain"], False),
+        (["-h"], False),
+    ],
+)
+def test_a_daemon_is_started_ahead_only_for_an_up_that_may_succeed(
+    words: list[str], may: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word that `up` does not know, one too many, and a file that is not there start nothing."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.yaml").touch()
+    assert _entry.may_start_team(words) == may
+
+
+def test_the_options_of_up_are_known_before_click() -> None:
+    """A new one must be told to the console script, or its `up` starts later than it could."""
+    options = {name: option.is_flag for option in up.params if isinstance(option, click.Option) for name in option.opts}
+    assert {name for name, is_flag in options.items() if not is_flag} == _entry.UP_VALUES
+    assert {name for name, is_flag in options.items() if is_flag} == _entry.UP_FLAGS | {"--dry-run", "--explain"}

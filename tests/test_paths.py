@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
+import os
+import shutil
+import stat
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from intercom_mux.paths import base_dir
+from intercom_mux.errors import IntercomError
+from intercom_mux.paths import base_dir, private_dir, runtime_dir, team_runtime_dir, team_state_dir
 
 PROFILE = PureWindowsPath(r"C:\Users\Ada Lovelace")
 
@@ -34,3 +38,22 @@ def test_places_elsewhere() -> None:
     home = PurePosixPath("/home/ada")
     assert base_dir("state", {"LOCALAPPDATA": "/x"}, home, "linux") == PurePosixPath("/home/ada/.local/state")
     assert base_dir("config", {"XDG_CONFIG_HOME": "/c"}, home, "darwin") == PurePosixPath("/c")
+
+
+def test_what_is_ours_is_closed_to_others_down_to_its_roots(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing parent is 0700 from the state or runtime directory on; what the standard has above is the umask's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "a" / "b"))
+    before = os.umask(0o002)
+    try:
+        state, runtime = private_dir(team_state_dir("t")), private_dir(team_runtime_dir("t"))
+        other = private_dir(home / "agent" / "intercom")
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (state, runtime, *state.parents, *runtime.parents)}
+    assert {modes[path] for path in (state, *state.parents[:2], runtime, *runtime.parents[:2])} == {0o700}
+    assert [modes[path] for path in state.parents[2:4]] == [0o775, 0o775]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (other, other.parent)] == [0o700, 0o775]
+    (home / "file").touch()
+    with pytest.raises(IntercomError, match="cannot create directory"):
+        private_dir(home / "file" / "x")
+    shutil.rmtree(runtime_dir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -181,10 +182,13 @@ def _line(what: str) -> str | None:
         _Quit: It was `:q`, or the terminal has closed.
     """
     text.emit(f"{what} ({_LINE_KEYS})")
-    sys.stdout.write("> ")
-    sys.stdout.flush()
-    line = sys.stdin.readline()
-    if not line or line.strip() == ":q":
+    with suppress(ImportError):
+        import readline  # noqa: F401  with it `input` edits: without, an arrow key would be part of the answer
+    try:
+        line = input("> ")
+    except EOFError:
+        raise _Quit from None
+    if line.strip() == ":q":
         raise _Quit
     if line.strip() == ":e":
         return (click.edit("") or "").strip() or None

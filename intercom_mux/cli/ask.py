@@ -227,6 +227,8 @@ def result(ask_id: str, team: str | None, as_json: bool) -> None:
 
     with connected(team) as client:
         standing = client.result(ask_id)
+        if client.waiting:
+            client.waiting = len(client.inbox(peek=True))  # the reply itself may have been among them
         if standing["reply"] is None:
             facts = {key: standing[key] for key in ("state", "id", "to", "left_s", "turn") if key in standing}
             shown = text.short(standing["id"])

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+BOARD_ROLE = "board"
+"""What a peer has as role that is the board and not an agent (layout/model.py)."""
+
 
 def _use_socket(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     """Let this call talk to the broker at a path, as the environment variable would.
@@ -211,7 +214,9 @@ def _leave_on_signals() -> None:
 
 
 def peers_of_team(client: Client, role: str | None) -> list[Json]:
-    """Return the other connected peers of the caller's team, of one role if it is given.
+    """Return the other connected peers of the caller's team, of one role if it is given; else all but the board.
+
+    A person sits at the board and sees there whatever is said in the team.
 
     Raises:
         TeamError: There is no team, or nobody fits.
@@ -222,7 +227,7 @@ def peers_of_team(client: Client, role: str | None) -> list[Json]:
     if team is None:
         raise TeamError("no team to address", hint="name one with --team, or targets with --to")
     peers = [row for row in client.sessions() if row["team_id"] == team and not row["self"]]
-    fitting = [row for row in peers if role is None or row["role"] == role]
+    fitting = [row for row in peers if row["role"] == role or (role is None and row["role"] != BOARD_ROLE)]
     if not fitting:
         roles = sorted({str(row["role"]) for row in peers if row["role"]})
         whom = "no other peer is" if role is None else f'no other peer with role "{role}" is'

@@ -26,7 +26,9 @@ def doctor(is_fixing: bool, as_json: bool) -> int:
     from intercom_mux.cli.caller import print_json
     from intercom_mux.doctor.examine import examine, mend
 
-    found = [mend(finding) if is_fixing else finding for finding in examine()]
+    found = list(examine())
+    if is_fixing:
+        found = list(map(mend, found))
     is_broken = any(finding.state == "error" for finding in found)
     if as_json:
         keys = ("state", "what", "text", "fix")

@@ -41,12 +41,13 @@ def list_(only_here: bool, team: str | None, as_json: bool) -> None:
     if as_json:
         print_json([{**row, **_standing_of(row["id"], standing), "task": _task_of(row, tasks)} for row in sessions])
         return
+    sessions = _by_team(sessions, client.identity.team)
     rows = [("NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"), *map(_session_cells, sessions)]
     at_work = [_task_of(row, tasks) for row in sessions]
     if any(at_work):
         work = ("TASK", *(f"{task['id']} {task['percent']}%" if task else "-" for task in at_work))
         rows = [(*row[:5], cell, *row[5:]) for row, cell in zip(rows, work, strict=True)]
-    lines = [text.table(rows, columns=text.width())]
+    lines = [text.table(rows, columns=text.width(), ends_in_path=True)]
     if standing["asks"] and not only_here:
         waits = [(row["from"], "waits for", *text.wait_cells(row)) for row in standing["asks"]]
         lines += ["", text.table(waits, columns=text.width())]
@@ -70,17 +71,17 @@ def _task_of(row: Json, tasks: list[Json]) -> Json | None:
     return {key: task[key] for key in ("id", "title", "state", "percent")} if task else None
 
 
+def _by_team(sessions: list[Json], team: str | None) -> list[Json]:
+    """Return the sessions with those of one team together, the caller's first and those of none last."""
+    return sorted(sessions, key=lambda row: (not row["team_id"], row["team_id"] != team, row["team"] or ""))
+
+
 def _session_cells(row: Json) -> tuple[str, ...]:
     name = (row["name"] or text.short(row["id"])) + (" (you)" if row["self"] else "")
     since = row["status_since"]
     age = text.span(max(0, time.time() - since / 1000)) if since else None
     facts = (row["role"], row["team"], row["status"], age, row["model"])
-    return (name, *(fact or "-" for fact in facts), _short_path(row["cwd"]))
-
-
-def _short_path(path: str) -> str:
-    home = os.path.expanduser("~")
-    return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
+    return (name, *(fact or "-" for fact in facts), text.short_path(row["cwd"]))
 
 
 @click.command()

@@ -29,7 +29,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and options that say to whom."""
     for option in (
         click.option("--role", metavar="ROLE", shell_complete=role_names, help="To every peer of my team with a role."),
-        click.option("--all", "everyone", is_flag=True, help="To every other peer of my team."),
+        click.option("--all", "everyone", is_flag=True, help="To every other peer of my team but the board."),
         click.option("--to", "targets", metavar="NAME", multiple=True, shell_complete=peer_names, help="To this one."),
         click.argument("words", metavar="[TO] [TEXT]", nargs=-1, shell_complete=peer_names),
     ):

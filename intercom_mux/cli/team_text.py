@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.agents import launch
-from intercom_mux.cli.text import current_task, one_line, plural, span, table, task_cells, width
-from intercom_mux.layout.model import Arrangement
+from intercom_mux.cli.text import current_task, one_line, plural, short_path, span, table, task_cells, width
+from intercom_mux.layout.model import BOARD, Arrangement
 from intercom_mux.team import start_order
 from intercom_mux.team.multiplexer import attach_argv
 from intercom_mux.transcript.secrets import looks_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from intercom_mux.team.command_plan import CommandPlan
     from intercom_mux.team.plan import PeerPlan, TeamPlan
@@ -187,9 +188,8 @@ def summary(value: Json) -> str:
     else:
         more = f", {len(running)} ran already" if running else ""
         head = f"{value['team']} is up: {plural(len(started), 'peer', 'peers')} started{more}"
-    rows = [(peer["name"], peer["role"], peer["agent"], peer["state"], peer["attach"]) for peer in value["peers"]]
     lines = [f"note: {notice}" for notice in value["notices"]]
-    lines += [head, table(rows, indent="  ")]
+    lines += [head, _peers(value["peers"])]
     if value["drifted"]:
         names = ", ".join(value["drifted"])
         lines.append(f"changed since it was started, left as it runs: {names} (`down` and `up` apply it)")
@@ -199,13 +199,26 @@ def summary(value: Json) -> str:
         lines.append(f"added by `spawn` or `scale`: {', '.join(value['added'])}")
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
-    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != "board"), "NAME")
+    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != BOARD), "NAME")
     lines += [
         f"watch  {value['attach']}",
         f'talk   intercom-mux ask {talk} "…"',
         "stop   intercom-mux down",
     ]
     return "\n".join(lines)
+
+
+def _peers(peers: list[Json]) -> str:
+    """Return a line per peer that ends in how to watch it, by the multiplexer's own command where there is room."""
+
+    def rows(attach: Callable[[Json], str]) -> list[tuple[str, ...]]:
+        return [(peer["name"], peer["role"], peer["agent"], peer["state"], attach(peer)) for peer in peers]
+
+    columns = width()
+    exact = table(rows(lambda peer: peer["attach"]), indent="  ")
+    if columns is None or max(map(len, exact.split("\n"))) <= columns:
+        return exact
+    return table(rows(lambda peer: peer["attach"] and f"intercom-mux attach {peer['name']}"), indent="  ")
 
 
 _CHANGES = {
@@ -249,15 +262,18 @@ def overview(seen: Json) -> str:
         lines.append("team     none is running; start one with `intercom-mux up`")
     else:
         lines.append(f"team     {team['name']} in {team['project']} · {_watched(team)}")
+        has_tasks = bool(seen["tasks"])
+        head = ("PEER", "ROLE", "AGENT", "STATUS", "FOR", "UP", *(["TASK"] if has_tasks else []), "CWD")
         rows = [
             (
-                *(peer["name"], peer["role"], peer["agent"], peer["status"] or "unknown", _age(peer["age_s"])),
-                *([_task(peer, team["id"], seen["tasks"])] if seen["tasks"] else []),
-                peer["cwd"],
+                *(peer["name"], peer["role"], peer["agent"], peer["status"] or "unknown"),
+                *(_since(peer["status_since"]), _age(peer["age_s"])),
+                *([_task(peer, team["id"], seen["tasks"])] if has_tasks else []),
+                short_path(peer["cwd"]),
             )
             for peer in team["peers"]
         ]
-        lines.append(table(rows, columns=width(), indent="  "))
+        lines.append(table([head, *rows], columns=width(), indent="  ", ends_in_path=True))
     if seen["tasks"]:
         lines += ["tasks", table([task_cells(row) for row in seen["tasks"]], columns=width(), indent="  ")]
     pending = seen["pending"]
@@ -281,8 +297,12 @@ def _watched(team: Json) -> str:
     return f"daemon {team['daemon']}" if team["daemon"] else "DAEMON GONE: run `intercom-mux up` again"
 
 
+def _since(at_ms: float | None) -> str:
+    return span(max(0, time.time() - at_ms / 1000)) if at_ms else "-"
+
+
 def _age(seconds: int | None) -> str:
-    return span(seconds) if seconds is not None else ""
+    return span(seconds) if seconds is not None else "-"
 
 
 def _session_line(session: Json | None) -> str:

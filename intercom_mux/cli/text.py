@@ -27,6 +27,7 @@ DURATION_MAX_S = 7 * 24 * 3600.0
 NOT_MARKED = "the broker was lost before these messages could be marked as read; they will be shown again"
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_PATH_MIN_COLUMNS = 12
 _STATES = {"queued": "queued", "sent": "delivered", "received": "received", "done": "taken up"}
 _FATES = {
     "starting": "it gets it when it is ready",
@@ -129,12 +130,21 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def table(rows: Iterable[Sequence[str]], *, columns: int | None = None, indent: str = "") -> str:
-    """Return aligned rows, without trailing blanks; a line longer than `columns` ends in an ellipsis."""
+def table(
+    rows: Iterable[Sequence[str]], *, columns: int | None = None, indent: str = "", ends_in_path: bool = False
+) -> str:
+    """Return aligned rows, without trailing blanks.
+
+    A line longer than `columns` ends in an ellipsis; one that `ends_in_path` loses the beginning of the path instead,
+    which is the same in most rows.
+    """
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(_cells, column)) for column in zip(*cells, strict=True)]
+    room = columns - _cells(indent) - sum(widths[:-1]) - 2 * len(widths[:-1]) if columns else 0
     lines = []
     for row in cells:
+        if ends_in_path and room >= _PATH_MIN_COLUMNS:
+            row[-1] = _end_of(row[-1], room)
         padded = [cell + " " * (size - _cells(cell)) for cell, size in zip(row, widths, strict=True)]
         lines.append(_cut(indent + "  ".join(padded).rstrip(), columns))
     return "\n".join(lines)
@@ -157,6 +167,22 @@ def _cut(line: str, columns: int | None) -> str:
     while line and _cells(line) >= columns:
         line = line[:-1]
     return f"{line}…"
+
+
+def _end_of(path: str, columns: int) -> str:
+    if _cells(path) <= columns:
+        return path
+    while path and _cells(path) >= columns:
+        path = path[1:]
+    return f"…{path}"
+
+
+def short_path(path: str) -> str:
+    """Return a path as people write it, with `~` for their home."""
+    import os
+
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
 
 
 # -- what verbs answer ---------------------------------------------------------------------------------------------

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from intercom_mux.cli import text
 from intercom_mux.cli.ask import Duration
 from intercom_mux.cli.caller import json_option, print_json, team_option, watching
 from intercom_mux.cli.complete import peer_names
+
+if TYPE_CHECKING:
+    from intercom_mux.client.watch import Watcher
+
+Json = dict[str, Any]
 
 _OF_PEERS = ("idle", "blocked", "exited", "reply")
 _OF_TASKS = ("done", "failed", "blocked")
@@ -32,9 +39,9 @@ def wait(
 ) -> None:
     """Wait until peers, or a task, have reached a state.
 
-    idle: for a second, and no message waits for it. blocked: a person is asked something. exited: its program has ended
-    or its session left. reply: none of your asks to it is open any more. Exit codes: 0 reached, 11 not in time, 12 a
-    peer exited, or a task ended, instead.
+    A task need not be there yet; stderr then says so. idle: for a second, and no message waits for it. blocked: a
+    person is asked something. exited: its program has ended or its session left. reply: none of your asks to it is
+    open any more. Exit codes: 0 reached, 11 not in time, 12 a peer exited, or a task ended, instead.
     """
     if bool(peers) == (task is not None):
         raise click.UsageError("wait for whom? give peers, or --task ID")
@@ -42,7 +49,7 @@ def wait(
         raise click.UsageError(f"--until {until} is for {'peers' if task is not None else 'a task: give --task ID'}")
     if task is not None:
         with watching(team, "wait") as client:
-            row = client.wait_task(task, until, timeout_s=timeout)
+            row = client.wait_task(task, until, timeout_s=timeout, on_absent=lambda: _tell_absent(task, client))
         if as_json:
             print_json(row)
         else:
@@ -53,4 +60,13 @@ def wait(
     if as_json:
         print_json([{key: row[key] for key in ("name", "id", "status", "reached")} for row in rows])
     else:
-        text.emit(text.table([(row["name"], row["status"]) for row in rows if row["reached"]]))
+        text.emit(text.table([(row["name"], _shown(row, until)) for row in rows if row["reached"]]))
+
+
+def _tell_absent(task: str, client: Watcher) -> None:
+    team = "" if client.identity.team else "; no team is meant here, and --team NAME says which"
+    text.note(f'note: there is no task "{task}" yet, waiting for it{team}')
+
+
+def _shown(row: Json, until: str) -> str:
+    return "no ask of yours is open" if until == "reply" else str(row["status"])

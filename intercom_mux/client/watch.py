@@ -106,16 +106,18 @@ class Watcher(Client):
                 raise WaitTimeout(f"not {until} within {timeout_s:g} s: {shown}", peers=rows)
             self._until_news(targets, min(deadline, time.monotonic() + (SOON_S if is_close else SWEEP_S)))
 
-    def wait_task(self, task: str, until: str, *, timeout_s: float) -> Json:
-        """Wait until a task is `until` (done, failed or blocked) and return it.
+    def wait_task(
+        self, task: str, until: str, *, timeout_s: float, on_absent: Callable[[], None] | None = None
+    ) -> Json:
+        """Wait until a task is `until` (done, failed or blocked) and return it; before it is there, for that too.
 
         Raises:
-            DeliveryError: There is no such task.
+            DeliveryError: Several tasks begin so.
             WaitTimeout: Not in `timeout_s`.
             PeerExited: It ended otherwise (`E_TASK_ENDED`).
         """
         deadline = time.monotonic() + timeout_s
-        task = tasks.show(self, task)["id"]
+        task = self._task_id(task, deadline, timeout_s, on_absent)
         while (row := tasks.show(self, task))["state"] != until:
             if row["state"] in ("done", "failed"):
                 reason = f"task {task} is {row['state']}{': ' if row['note'] else ''}{row['note']}"
@@ -125,6 +127,27 @@ class Watcher(Client):
                 raise WaitTimeout(f"not {until} within {timeout_s:g} s: {shown}", state=row["state"])
             self._until_news({}, min(deadline, time.monotonic() + SWEEP_S))
         return row
+
+    def _task_id(self, wanted: str, deadline: float, timeout_s: float, on_absent: Callable[[], None] | None) -> str:
+        """Return the id of the task that `wanted` means: one that is there by its start too, one that comes exactly."""
+        if row := self._task(wanted):
+            return str(row["id"])
+        if on_absent is not None:
+            on_absent()
+        while not (row := self._task(wanted)) or row["id"] != wanted:
+            if time.monotonic() >= deadline:
+                hint = "`intercom-mux tasks` shows those that are there"
+                raise WaitTimeout(f'within {timeout_s:g} s no task "{wanted}" came', hint=hint, state=None)
+            self._until_news({}, min(deadline, time.monotonic() + SWEEP_S))
+        return wanted
+
+    def _task(self, wanted: str) -> Json | None:
+        try:
+            return tasks.show(self, wanted)
+        except DeliveryError as error:
+            if error.code != "E_NO_TASK":
+                raise
+        return None
 
     def mail(self, timeout_s: float) -> list[Json]:
         """Wait until a message is in our mailbox and return all of them, as `inbox` does, unread.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
 from intercom_mux import __version__, paths
 from intercom_mux.broker import journal_check, lifecycle, places
 from intercom_mux.doctor.finding import Finding
+from intercom_mux.host import lock as locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ def broker() -> Iterator[Finding]:
     health = lifecycle.probe(paths.broker_socket())
     known = lifecycle.running() if health else None
     if health is None:
-        yield Finding("ok", "broker", "none runs; the first command that needs it starts it")
+        yield _silent()
     elif "broker" not in health:
         text = f"at {paths.broker_socket()} a broker answers that is not ours"
         yield Finding("error", "broker", text, "end that process, then: intercom-mux broker start")
@@ -39,6 +41,38 @@ def broker() -> Iterator[Finding]:
             who = f"pid {place['pid']}" if place["pid"] else "another process"
             text = f"{place['path']}: a broker that is not ours ({who})"
             yield Finding("note", "place", text, "intercom-mux broker replace")
+
+
+def _silent() -> Finding:
+    """Tell why nobody answers: none was started, one died and left its `broker.json`, or one hangs."""
+    try:
+        pid = int(json.loads(paths.broker_file().read_text())["pid"])
+    except FileNotFoundError:
+        return Finding("ok", "broker", "none runs; the first command that needs it starts it")
+    except (OSError, ValueError, KeyError, TypeError):
+        text = f"none answers, and {paths.broker_file()} of the last one cannot be read"
+        return Finding("warning", "broker", text, "intercom-mux broker start")
+    if not _is_lock_held():
+        text = (
+            f"the last one (pid {pid}) was killed; what it had accepted is in the journal and is delivered by the next"
+        )
+        return Finding("warning", "broker", text, "intercom-mux broker start")
+    text = f"pid {pid} does not answer at {paths.broker_socket()}"
+    return Finding(
+        "error", "broker", text, f"kill -9 {pid}; intercom-mux broker start (nothing that was accepted is lost)"
+    )
+
+
+def _is_lock_held() -> bool:
+    """Whether the broker's process still lives: it holds its lock to the end, while a pid may be another's by now."""
+    try:
+        with (paths.state_dir() / "broker.lock").open("r+") as lock:
+            if not locks.try_lock(lock.fileno()):
+                return True
+            locks.release(lock.fileno())
+    except OSError:
+        pass
+    return False
 
 
 _AGAIN = "intercom-mux broker stop (nothing is lost; the next command starts it)"

@@ -95,6 +95,7 @@ def _describe(state: TeamState, roster: dict[str, Json]) -> Json:
                 "surface": peer.surface,
                 "pid": peer.pid,
                 "status": _status(peer, row),
+                "status_since": row["status_since"] if row else None,
                 "age_s": round(time.time() - peer.started) if peer.started else None,
             }
         )

@@ -134,10 +134,12 @@ def test_a_command_waits_and_succeeds(home: Path) -> None:
         command = start_command("send", "planner", "second")
         wait_until(lambda: run("broker", "status", "--json").json["held_senders"] == 1, what="held sender")
         assert command.poll() is None
+        wait_until(planner.texts, what="the first")
         planner.confirm(planner.of_type("message")[0]["message"])
         out, err = command.communicate(timeout=10)
         assert (command.returncode, err) == (0, "")
         assert out.startswith("delivered to planner")
+        wait_until(lambda: len(planner.texts()) == 2, what="the second")
         assert planner.texts() == ["first", "second"]
 
 

@@ -111,6 +111,13 @@ def test_what_is_skipped_or_left_stays_open(asked: dict[str, Peer]) -> None:
     assert asked["worker-1"].texts() == ["long words"]
 
 
+def test_an_answer_is_edited_as_it_is_typed(asked: dict[str, Peer]) -> None:
+    """Arrow keys move in the line: none of them is part of the answer."""
+    assert _at_terminal([("your answer", "ight\x1b[D\x1b[D\x1b[D\x1b[Dr\x1b[C\x7fi\n"), ("q quits", "q")]) == 10
+    wait_until(asked["worker-1"].texts, what="the reply")
+    assert asked["worker-1"].texts() == ["right"]
+
+
 def test_without_a_terminal_it_prints(asked: dict[str, Peer]) -> None:
     """Nobody is waited for, and what was read before still waits."""
     assert run("inbox").code == 0

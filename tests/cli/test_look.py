@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intercom_mux import paths
+from intercom_mux.cli import text
 from intercom_mux.client import identity as identities
 from intercom_mux.errors import DeliveryError
 from tests.cli.stage import TEAM, Both, Peer, run, start
@@ -46,6 +47,36 @@ def test_list_in_a_pane_has_bare_names_and_tasks(
         ("planner", "planner", True),
         ("worker-1", "worker", False),
     ]
+
+
+def test_list_has_those_of_one_team_together(
+    both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the order they came in: the caller's own team first, and those of none last."""
+    other = {"id": "alpha-1", "name": "alpha", "dir": "/srv/alpha"}
+    crew["planner"].enter_pane(monkeypatch)
+    with Peer("loner"), Peer("scout", team=other), Peer("late", team=TEAM):
+        names = [row.split()[0] for row in both.click("list").out.splitlines()[1:]]
+    assert names == ["planner", "worker-1", "worker-2", "late", "alpha/scout", "loner"]
+
+
+def test_a_result_is_not_announced_as_waiting(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own reply has been read with it; what else waits is told as ever."""
+    told: list[int] = []
+    monkeypatch.setattr(text, "note_waiting", told.append)
+    with Peer("worker") as worker:
+        both.click("name", "me")
+        ticket = both.click("ask", "--async", "worker", "how?").out.strip()
+        wait_until(worker.texts, what="the ask")
+        worker.reply(worker.of_type("message")[0]["message"], "so")
+        assert both.click("wait", "worker", "--until", "reply", "--timeout", "20s").code == 0
+        assert both.click("result", ticket).out == "so\n"
+        worker.write(
+            {"type": "send", "to": "me", "message": {"id": "e" * 32, "timestamp": 1, "content": {"text": "x"}}}
+        )
+        wait_until(lambda: worker.of_type("delivered"), what="the message")
+        assert both.click("result", ticket).code == 0
+    assert told == [0, 0, 0, 1]
 
 
 def test_list_of_a_directory_leaves_the_others_out(

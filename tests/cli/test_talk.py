@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from intercom_mux.cli.caller import BOARD_ROLE
 from intercom_mux.errors import DeliveryError, TeamError
-from tests.cli.stage import Both, Peer, run, start
+from intercom_mux.layout.model import BOARD
+from tests.cli.stage import TEAM, Both, Peer, run, start
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -84,14 +86,17 @@ def test_several_targets_each_have_their_outcome(both: Both, planner: Peer) -> N
 def test_broadcast_reaches_the_others_of_the_team(
     both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--all is every other peer, --role those with that role; outsiders and oneself get nothing."""
+    """--all is every other peer but the board, --role those with that role; outsiders and oneself get nothing."""
     crew["planner"].enter_pane(monkeypatch)
-    with Peer("outsider", role="worker") as outsider:
+    with Peer("outsider", role="worker") as outsider, Peer("board", role=BOARD_ROLE, team=TEAM) as board:
         assert both.click("send", "--all", "one").out.count("delivered to worker-") == 2
         assert both.click("send", "--role", "worker", "two").code == 0
         for name in ("worker-1", "worker-2"):
             wait_until(lambda name=name: crew[name].texts() == ["one", "two"], what=name)  # type: ignore[misc]
+        assert both.click("send", "--role", "board", "three").code == 0
+        wait_until(lambda: board.texts() == ["three"], what="the message to the board alone")
         assert outsider.texts() == crew["planner"].texts() == []
+        assert BOARD_ROLE == BOARD
 
 
 def test_broadcast_to_nobody_is_an_error(both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,9 +62,22 @@ def test_wait_for_a_task(pane: dict[str, Peer]) -> None:
     assert (waiting.returncode, out.split()[:3], err) == (0, ["T", "100%", "done"], "")
     lost = run("wait", "--task", "T", "--until", "failed", "--json")
     assert (lost.code, lost.json["error"]["code"]) == (12, "E_TASK_ENDED")
-    assert run("wait", "--task", "X", "--until", "done").code == 6
     for call in (("T2", "--until", "done"), ("--until", "idle"), ("p", "--task", "T", "--until", "blocked")):
         assert run("wait", *call).code == 2
+
+
+def test_wait_for_a_task_that_is_yet_to_come(pane: dict[str, Peer]) -> None:
+    """Another one whose id begins so is not taken for it; one that never comes is told when the time is over."""
+    with start("wait", "--task", "T1", "--until", "done", "--timeout", "20s") as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == 'note: there is no task "T1" yet, waiting for it\n'
+        run("progress", "T10", "--percent", "100")
+        run("progress", "T1", "--title", "One")
+        run("progress", "T1", "--percent", "100")
+        out, err = waiting.communicate(timeout=20)
+    assert (waiting.returncode, out.split()[:3], err) == (0, ["T1", "100%", "done"], "")
+    late = run("wait", "--task", "X", "--until", "done", "--timeout", "0.1")
+    assert (late.code, 'within 0.1 s no task "X" came' in late.err) == (11, True)
 
 
 def test_the_assigner_hears_of_a_blocked_task(both: Both, pane: dict[str, Peer]) -> None:

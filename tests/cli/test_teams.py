@@ -188,6 +188,7 @@ def test_status_of_a_team(team: Stage) -> None:
     shown = run("status").out
     assert f"team     team in {team.project} · daemon {team.daemon_pid()}" in shown
     assert "T1  40%" in shown
+    assert shown.splitlines()[3].split() == ["PEER", "ROLE", "AGENT", "STATUS", "FOR", "UP", "TASK", "CWD"]
     daemon = team.state.daemon
     assert daemon is not None
     os.kill(daemon.pid, signal.SIGKILL)

@@ -60,11 +60,20 @@ def test_a_table_is_cut_only_to_a_width() -> None:
     assert "long text" in text.table(rows)
 
 
+def test_a_path_at_the_end_of_a_line_loses_its_beginning() -> None:
+    """Which is the same in most rows, while its end tells them apart."""
+    rows = [("a", "/srv/long/way/to/app"), ("b", "/srv/x")]
+    assert text.table(rows, columns=16, ends_in_path=True) == "a  …g/way/to/app\nb  /srv/x"
+    assert text.table(rows, columns=8, ends_in_path=True) == "a  /srv…\nb  /srv…"
+
+
 @anywhere
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1), st.integers(4, 30))
 def test_no_line_of_a_table_is_wider_than_asked(rows: list[tuple[str, str]], columns: int) -> None:
     """Whatever the cells hold."""
-    assert all(text._cells(line) <= columns for line in text.table(rows, columns=columns).split("\n"))
+    for ends_in_path in (False, True):
+        shown = text.table(rows, columns=columns, ends_in_path=ends_in_path)
+        assert all(text._cells(line) <= columns for line in shown.split("\n"))
 
 
 def test_control_characters_do_not_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,8 @@ def test_wait_for_the_reply_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> Non
         assert "planner  waits for  worker  " in run("list").out
         with start("wait", "worker", "--until", "reply", "--timeout", "20s") as waiting:
             worker.reply(worker.of_type("message")[0]["message"], "so")
-            waiting.communicate(timeout=20)
-        assert waiting.returncode == 0
+            out, _ = waiting.communicate(timeout=20)
+        assert (waiting.returncode, out) == (0, "worker  no ask of yours is open\n")
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from intercom_mux import paths
 from intercom_mux.broker import lifecycle
+from intercom_mux.doctor import examine
+from intercom_mux.doctor.finding import Finding
+from intercom_mux.host import lock as locks
 from tests.cli.stage import run
 from tests.support import wait_until
 from tests.team.stage import CAT, Stage, broker_pid, end_all_teams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -68,7 +73,7 @@ def test_a_running_broker_and_team_are_told(home: Path) -> None:
 
 
 def test_what_a_killed_broker_left_is_mended() -> None:
-    """Its socket is named, `--fix` removes it, and the next look finds nothing."""
+    """Its socket is named, and `--fix` removes it; its death is told until the next one starts."""
     lifecycle.ensure_running()
     pid = broker_pid()
     os.kill(pid, signal.SIGKILL)
@@ -78,6 +83,45 @@ def test_what_a_killed_broker_left_is_mended() -> None:
     assert examined("--fix")["socket"][0]["text"] == f"{paths.broker_socket()} is removed"
     assert not paths.broker_socket().exists()
     assert "socket" not in examined()
+    (dead,) = examined()["broker"]
+    assert (dead["state"], dead["fix"]) == ("warning", "intercom-mux broker start")
+    assert f"(pid {pid}) was killed" in dead["text"]
+    assert run("broker", "start").code == 0
+    assert examined()["broker"][0]["state"] == "ok"
+
+
+def test_a_broker_that_does_not_answer_is_an_error() -> None:
+    """With its pid, which lives; a file that nobody can read is told as such."""
+    paths.private_dir(paths.state_dir())
+    paths.broker_file().write_text(json.dumps({"pid": os.getpid()}))
+    with (paths.state_dir() / "broker.lock").open("w") as lock:
+        assert locks.try_lock(lock.fileno())
+        (silent,) = examined(code=1)["broker"]
+    assert silent["text"] == f"pid {os.getpid()} does not answer at {paths.broker_socket()}"
+    paths.broker_file().write_text("nonsense")
+    assert "cannot be read" in examined()["broker"][0]["text"]
+
+
+def test_a_check_without_end_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named when the time is over; what the others found stands in its place in the order."""
+    gate = threading.Event()
+
+    def stuck() -> Iterator[Finding]:
+        gate.wait()
+        yield Finding("ok", "first", "never told")
+
+    def broken() -> Iterator[Finding]:
+        yield Finding("ok", "second", "well")
+        raise OSError("gone")
+
+    monkeypatch.setattr(examine, "CHECKS", (("first", stuck), ("second", broken)))
+    found = list(examine.examine(limit_s=0.2))
+    gate.set()
+    assert [(one.state, one.what, one.text) for one in found] == [
+        ("error", "first", "nothing was heard of it within 0.2 s"),
+        ("ok", "second", "well"),
+        ("error", "second", "gone"),
+    ]
 
 
 def test_modes_that_are_too_open_are_mended() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from intercom_mux.agents.demo import broad
 from intercom_mux.agents.demo import inbound as inbox
 from intercom_mux.agents.demo.answer import compose
 from intercom_mux.agents.demo.cells import fitted
@@ -148,14 +149,26 @@ class Agent:
         self._pane.show(f"✓ sent to {to}", "good")
 
     def _answer_from_files(self, question: str, attachments: Sequence[Document] = ()) -> str:
-        ranking, searched = self._search(question, attachments)
-        return compose(ranking, searched)
+        topic = broad.topic(question) if not attachments else None
+        survey = broad.Survey()
+        ranking, searched = self._search(question, attachments, survey if topic else None)
+        if topic is None:
+            return compose(ranking, searched)
+        name = self._root.name or str(self._root)
+        if topic == broad.ABOUT:
+            return broad.about(survey, name, searched)
+        if told := broad.how(survey, name, topic):
+            return told
+        return compose(ranking, searched) if broad.is_met(ranking, topic) else broad.no_how(survey, topic, searched)
 
-    def _search(self, question: str, attachments: Sequence[Document] = ()) -> tuple[Ranking, str]:
-        """Return the ranked passages and what was searched, in words."""
+    def _search(
+        self, question: str, attachments: Sequence[Document] = (), survey: broad.Survey | None = None
+    ) -> tuple[Ranking, str]:
+        """Return the ranked passages and what was searched, in words; `survey` sees the files on the way."""
         tree = Tree(self._root)
+        documents = tree.documents() if survey is None else survey.see(tree.documents())
         with self._doing("search"):
-            ranking = rank(question, itertools.chain(attachments, tree.documents()))
+            ranking = rank(question, itertools.chain(attachments, documents))
         searched = f"{tree.read:,} file{'' if tree.read == 1 else 's'} in {self._root.name or self._root}"
         if attachments:
             searched += f" and {len(attachments)} attachment{'' if len(attachments) == 1 else 's'}"

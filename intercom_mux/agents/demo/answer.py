@@ -24,7 +24,7 @@ def compose(ranking: Ranking, searched: str) -> str:
         )
     quoted = [hit.passage for hit in ranking.hits[:QUOTED_MAX]]
     others = [hit.passage.place for hit in ranking.hits[QUOTED_MAX:]]
-    parts = [_summary(ranking), *(_quote(passage) for passage in quoted)]
+    parts = [_summary(ranking), *(quote(passage) for passage in quoted)]
     if others:
         more = f", and {len(others) - OTHERS_MAX} more" if len(others) > OTHERS_MAX else ""
         parts.append(f"Also: {', '.join(others[:OTHERS_MAX])}{more}")
@@ -49,7 +49,8 @@ def _summary(ranking: Ranking) -> str:
     return f"{found} {_listed(ranking.matched)}{missing}.{best}"
 
 
-def _quote(passage: Passage) -> str:
+def quote(passage: Passage) -> str:
+    """Return the place of a passage, and its lines with their numbers."""
     width = len(str(passage.end))
     lines = [
         f"  {number:>{width}}  {_cut(printable(line))}".rstrip()

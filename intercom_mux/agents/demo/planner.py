@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from intercom_mux.agents.demo import decisions
+from intercom_mux.agents.demo import broad, decisions
 from intercom_mux.agents.demo import task as tasks
 from intercom_mux.agents.demo.agent import Agent
 from intercom_mux.agents.demo.search import Document, rank
@@ -90,7 +90,8 @@ class Planner(Agent):
         question = decisions.body(message.text)
         if self._rows and _ABOUT_PROGRESS.search(question):
             return self._table()
-        hits = rank(question, self._plan()).hits[:_PLAN_PASSAGES_MAX]
+        is_broad = broad.topic(question) == broad.ABOUT
+        hits = () if is_broad else rank(question, self._plan()).hits[:_PLAN_PASSAGES_MAX]
         from_files = self._answer_from_files(question, message.attachments)
         if not hits:
             return from_files

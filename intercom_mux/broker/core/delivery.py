@@ -140,7 +140,8 @@ def accept(
         raise Refusal("E_SELF_TARGET", "Cannot message the current session")
     earlier = endings.check_supersedes(state, sender, receiver, message)
     asked = asks.check_reply(state, sender, target, message)
-    backpressure.check_room(state, connection, receiver, now)
+    if asked is None or not asked.is_blocking:
+        backpressure.check_room(state, connection, receiver, now)
     if message.get("expectsReply"):
         asks.check_ask(state, connection, sender, target, message, frame)
     delivery = _new_delivery(state, sender, receiver, message, frame.raw, print_, now)

@@ -127,7 +127,7 @@ def test_what_is_sent_after_it_waits_behind_it() -> None:
 
 
 def test_a_reply_waits_for_room_too() -> None:
-    """The ask stays open meanwhile, and is answered as if nothing had been."""
+    """To a ticket; it stays open meanwhile, and is answered as if nothing had been."""
     bench = small()
     planner, worker = bench.peer("planner"), bench.peer("worker-1")
     question = planner.ask("worker-1")["messageId"]
@@ -139,6 +139,28 @@ def test_a_reply_waits_for_room_too() -> None:
     planner.confirm("a")
     assert worker.one("mux_result")["value"]["askId"] == question
     assert bench.core.state.asks == {}
+
+
+def test_a_reply_that_somebody_blocks_on_gets_through() -> None:
+    """Who waits for it reads no mail meanwhile; it comes before what waits for room."""
+    bench = small()
+    worker, scout, _ = bench.peer("worker-1"), bench.peer("scout"), bench.peer("planner")
+    asking = bench.handle("planner")
+    asking.ask("worker-1", blocking=True)
+    for message_id in "abc":
+        push(scout, "planner", message_id)
+    assert answers(scout) == delivered("ab")
+    worker.reply("so")
+    assert [message["content"]["text"] for message in asking.messages()] == ["so"]
+    assert bench.core.state.asks == {}
+    bench.wait(WAIT)
+    assert answers(scout) == [("c", "E_MAILBOX_FULL")]
+    pi = bench.pi("pi-1")
+    question = pi.ask("worker-1")["messageId"]
+    for message_id in "de":
+        push(scout, "pi-1", message_id)
+    worker.reply("also so", to=question)
+    assert pi.texts()[-1] == "also so"
 
 
 def test_receipts_and_questions_of_a_held_client_go_on() -> None:
