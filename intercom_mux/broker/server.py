@@ -345,15 +345,15 @@ class Server:
     def _flush(self, link: Link) -> None:
         """Write what the socket takes; ask for more room when some is left."""
         link.flush()
-        if link.is_too_slow:
-            log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
-            self._drop(link)
-            return
         if not link.output:
             if link.is_closing:
                 self._half_close(link)
             else:
                 self._core.drained(link.id, self._now)
+        elif link.is_too_slow:
+            log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
+            self._drop(link)
+            return
         self._watch(link)
 
     def _watch(self, link: Link) -> None:

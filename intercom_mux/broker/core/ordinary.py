@@ -19,7 +19,7 @@ from intercom_mux.wire import states
 from intercom_mux.wire.frames import LENGTH, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from intercom_mux.broker.core.model import BrokerState, Connection, Session, SessionKey
 
@@ -39,6 +39,7 @@ _RECEIPT = re.compile(
     rb'\{"type":"message_receipt","receipt":(\{"messageId":"%b","status":"([a-z_]+)","timestamp":%b\})\}'
     % (_NAME, _TIME)
 )
+_A_SEND, _A_RECEIPT = b'{"type":"send",', b'{"type":"message_receipt",'
 _READ = frozenset({b"acknowledged", b"injected"})
 _ON_ITS_WAY = frozenset({b"receiver_received", b"queued"})
 _MARK = tasks.MARK.encode()
@@ -51,29 +52,29 @@ def take(state: BrokerState, connection: Connection, payloads: Sequence[bytes], 
     me = connection.session
     if me is None or connection.generation != "mux" or connection.held or not me.owns(connection):
         return at
-    if found := _SEND.fullmatch(payloads[at]):
-        target = addresses.resolve(state, connection, me.key.scope, found[1].decode()).session
-        if target is None or target is me:
-            return at
-        endpoint = target.endpoint
-        if endpoint is None or not _takes_at_once(target, endpoint):
-            return at
-        sends = _Sends(state, connection, me, target, endpoint, found[1], now)
-        at = _run(sends.takes, payloads, at)
-        sends.end()
-    elif me.endpoint is connection and me.keeper is None and not me.waiting_senders:
-        receipts = _Receipts(state, connection, me, now)
-        at = _run(receipts.takes, payloads, at)
-        receipts.end()
+    run = _begun(state, connection, me, payloads[at], now)
+    if run is not None:
+        for payload in payloads[at:] if at else payloads:
+            if not run.takes(payload):
+                break
+            at += 1
+        run.end()
     return at
 
 
-def _run(takes: Callable[[bytes], bool], payloads: Sequence[bytes], at: int) -> int:
-    for payload in payloads[at:] if at else payloads:
-        if not takes(payload):
-            break
-        at += 1
-    return at
+def _begun(
+    state: BrokerState, connection: Connection, me: Session, payload: bytes, now: int
+) -> _Sends | _Receipts | None:
+    """Return the run that begins with this frame, which it has not taken yet; None if it cannot be ordinary."""
+    if payload.startswith(_A_SEND):
+        found = _SEND.fullmatch(payload)
+        target = addresses.resolve(state, connection, me.key.scope, found[1].decode()).session if found else None
+        endpoint = target.endpoint if target is not None else None
+        if found and target and endpoint and target is not me and _takes_at_once(target, endpoint):
+            return _Sends(state, connection, me, target, endpoint, found[1], now)
+        return None
+    is_receiver = me.endpoint is connection and me.keeper is None and not me.waiting_senders
+    return _Receipts(state, connection, me, now) if is_receiver and payload.startswith(_A_RECEIPT) else None
 
 
 def _takes_at_once(target: Session, endpoint: Connection) -> bool:
