@@ -8,8 +8,6 @@ exactly so is left to those two, which say what is right; tests/broker/core/test
 
 from __future__ import annotations
 
-import json
-import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -17,29 +15,13 @@ from intercom_mux.broker.core import addresses, backpressure, delivery, endings,
 from intercom_mux.broker.core.model import Delivery
 from intercom_mux.wire import states
 from intercom_mux.wire.frames import LENGTH, quote
+from intercom_mux.wire.ordinary import is_receipt, is_send, match_receipt, match_send, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from intercom_mux.broker.core.model import BrokerState, Connection, Session, SessionKey
 
-MAX_BYTES = 65_536
-"""Longest ordinary frame: with what the broker adds it stays far below the largest that may be sent."""
-
-_NAME = rb"([ !#-\[\]-~]{0,256})"
-_TIME = rb"(?:0|[1-9][0-9]{0,14})"
-_TEXT = rb'([^"\\\x00-\x1f]*+(?:\\["\\/bfnrt][^"\\\x00-\x1f]*+)*+)'
-_SEND = re.compile(
-    rb'\{"type":"send","to":"%b","message":(\{"id":"%b","timestamp":%b,"content":\{"text":"%b"\})\}\}'
-    % (_NAME, _NAME, _TIME, _TEXT)
-)
-"""Its second group is the message without its last brace, so that the broker's stamps go behind it."""
-
-_RECEIPT = re.compile(
-    rb'\{"type":"message_receipt","receipt":(\{"messageId":"%b","status":"([a-z_]+)","timestamp":%b\})\}'
-    % (_NAME, _TIME)
-)
-_A_SEND, _A_RECEIPT = b'{"type":"send",', b'{"type":"message_receipt",'
 _READ = frozenset({b"acknowledged", b"injected"})
 _ON_ITS_WAY = frozenset({b"receiver_received", b"queued"})
 _MARK = tasks.MARK.encode()
@@ -66,33 +48,21 @@ def _begun(
     state: BrokerState, connection: Connection, me: Session, payload: bytes, now: int
 ) -> _Sends | _Receipts | None:
     """Return the run that begins with this frame, which it has not taken yet; None if it cannot be ordinary."""
-    if payload.startswith(_A_SEND):
-        found = _SEND.fullmatch(payload)
+    if is_send(payload):
+        found = match_send(payload)
         target = addresses.resolve(state, connection, me.key.scope, found[1].decode()).session if found else None
         endpoint = target.endpoint if target is not None else None
         if found and target and endpoint and target is not me and _takes_at_once(target, endpoint):
             return _Sends(state, connection, me, target, endpoint, found[1], now)
         return None
     is_receiver = me.endpoint is connection and me.keeper is None and not me.waiting_senders
-    return _Receipts(state, connection, me, now) if is_receiver and payload.startswith(_A_RECEIPT) else None
+    return _Receipts(state, connection, me, now) if is_receiver and is_receipt(payload) else None
 
 
 def _takes_at_once(target: Session, endpoint: Connection) -> bool:
     """Whether what is accepted for `target` goes to its endpoint now, behind nothing that waits."""
     is_open = endpoint.generation != "old" and not endpoint.has_backlog
     return is_open and not target.is_yielding and not target.waiting_senders
-
-
-def _meaning(text: bytes) -> bytes | None:
-    """Return the text that stands so in a JSON string, as UTF-8; None if it is not valid, or gives a task."""
-    try:
-        if b"\\" in text:
-            text = json.loads(b'"%b"' % text).encode()
-        elif not text.isascii():
-            text.decode()
-    except ValueError:
-        return None
-    return None if _MARK in text else text
 
 
 class _Sends:
@@ -128,13 +98,13 @@ class _Sends:
     def takes(self, payload: bytes) -> bool:
         """Accept and pass on one message; False if this frame is something else, or not so ordinary."""
         state, target, endpoint = self._state, self._target, self._endpoint
-        found = _SEND.fullmatch(payload)
-        if found is None or len(payload) > MAX_BYTES or backpressure.is_full(state, target):
+        found = match_send(payload)
+        if found is None or backpressure.is_full(state, target):
             return False
         address, message, quoted_id, quoted_text = found.groups()
-        message_id, text = quoted_id.decode(), _meaning(quoted_text)
+        message_id, text = quoted_id.decode(), meaning(quoted_text)
         sent, got = (self._sender, message_id), (self._receiver, message_id)
-        if text is None or address != self._address or sent in state.records or got in state.inbound:
+        if text is None or _MARK in text or address != self._address or sent in state.records or got in state.inbound:
             return False
         seq, now, ends = state.next_seq, self._now, self._expires_at
         body = message + self._received_at
@@ -175,7 +145,7 @@ class _Receipts:
     def takes(self, payload: bytes) -> bool:
         """Take one more receipt and tell the sender; False if this frame is something else, or not so ordinary."""
         state, me = self._state, self._me
-        found = _RECEIPT.fullmatch(payload)
+        found = match_receipt(payload)
         if found is None:
             return False
         receipt, quoted_id, status = found.groups()

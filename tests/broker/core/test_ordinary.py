@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from intercom_mux.broker.core import ordinary
 from intercom_mux.broker.core.core import Core
 from intercom_mux.broker.core.model import Close, Limits
+from intercom_mux.wire import ordinary as shapes
 from intercom_mux.wire import states
 from intercom_mux.wire.frames import Splitter
 
@@ -315,7 +316,7 @@ def test_what_people_write_is_ordinary(text: str) -> None:
         message("m2", "[task] go"),
         message("m2", to="scout"),
         message("m2", expectsReply=True),
-        message("m2", "x" * ordinary.MAX_BYTES),
+        message("m2", "x" * shapes.MAX_BYTES),
         message("m2").replace(b'"content"', b'"content" '),
         message("m2").replace(b"hello", b"\xff"),
         message("m2").replace(b"hello", b"\\u0041"),
