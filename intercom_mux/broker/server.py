@@ -7,33 +7,30 @@ loop instead of asyncio: docs/ARCHITECTURE.md, "Processes", says why.
 from __future__ import annotations
 
 import gc
-import json
 import logging
-import os
 import selectors
 import signal
 import socket
 import time
 from typing import TYPE_CHECKING
 
-from intercom_mux import __version__
 from intercom_mux.broker import refused_commit
 from intercom_mux.broker.ask_files import AskFiles
-from intercom_mux.broker.core.model import Close, Lookup
+from intercom_mux.broker.core.model import Close
 from intercom_mux.broker.journal import BATCH_RECORDS
 from intercom_mux.broker.link import Link
+from intercom_mux.broker.lookups import Lookups
 from intercom_mux.broker.throttle import Throttle
 from intercom_mux.errors import BrokerError, ProtocolError
 from intercom_mux.host import signals
 from intercom_mux.host.files import is_own
 from intercom_mux.host.unix import peer_uid
-from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intercom_mux.broker.core.core import Core
-    from intercom_mux.broker.core.model import Effects, SaveState
+    from intercom_mux.broker.core.model import Effects, Lookup, SaveState
     from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
     from intercom_mux.broker.places import Places
@@ -77,6 +74,7 @@ class Server:
         self._tcp_secret = tcp_secret
         self._store = store
         self._journal = journal
+        self._lookups = Lookups(journal)
         self._listeners = listeners
         self._places = places
         self._ask_files = AskFiles(core.state)
@@ -92,7 +90,6 @@ class Server:
         self._next_id = 1
         self._now = now_ms()
         self._used_at = time.monotonic()
-        self._started_at = time.time()
         self._has_more = False
         self._is_stopping = self._is_refused = False
         self._wake, wake_end = socket.socketpair()
@@ -310,37 +307,9 @@ class Server:
 
     def _answer(self, lookup: Lookup) -> None:
         link = self._links.get(lookup.connection)
-        if link is None or link.is_closing:
-            return
-        what = "message" if lookup.kind == "message" else "ask"
-        error = {"code": "E_NOT_FOUND", "message": f'No {what} "{lookup.argument[:64]}" of this session'}
-        try:
-            value = self._look_up(lookup)
-        except BrokerError as failure:
-            value, error = None, {"code": failure.code, "message": str(failure)}
-        answer: dict[str, object] = {"type": "mux_result", "requestId": lookup.request_id, "ok": value is not None}
-        answer |= {"value": value} if value is not None else {"error": error}
-        link.put(encode(answer))
-        self._dirty[link.id] = link
-
-    def _look_up(self, lookup: Lookup) -> dict[str, object] | None:
-        if lookup.kind == "status":
-            return self._status(lookup)
-        if lookup.kind == "prune":
-            removed, after = self._journal.prune(now_ms(), **json.loads(lookup.argument))
-            return {"removed": removed, "after": after}
-        return self._journal.look_up(lookup)
-
-    def _status(self, lookup: Lookup) -> dict[str, object]:
-        return {
-            **json.loads(lookup.argument),
-            "pid": os.getpid(),
-            "version": __version__,
-            "uptime_s": round(time.time() - self._started_at, 1),
-            "journal_bytes": self._journal.size_bytes(),
-            "journal": str(self._journal.path),
-            "durability": self._journal.durability,
-        }
+        if link is not None and not link.is_closing:
+            link.put(self._lookups.answer(lookup, now_ms()))
+            self._dirty[link.id] = link
 
     def _flush(self, link: Link) -> None:
         """Write what the socket takes; ask for more room when some is left."""
