@@ -52,7 +52,7 @@ def list_(only_here: bool, team: str | None, as_json: bool) -> None:
         waits = [(row["from"], "waits for", *text.wait_cells(row)) for row in standing["asks"]]
         lines += ["", text.table(waits, columns=text.width())]
     if tasks and not only_here:
-        lines += ["", text.table(map(text.task_cells, tasks), columns=text.width())]
+        lines += ["", text.table(text.team_task_cells(tasks), columns=text.width())]
     text.emit("\n".join(lines))
 
 

@@ -332,11 +332,17 @@ def task_history(row: Json) -> str:
 
 def tasks(rows: list[Json], *, columns: int | None = None) -> str:
     """Return the tasks as a table."""
-    return (
-        table([("TASK", "DONE", "STATE", "OWNER", "ABOUT"), *map(task_cells, rows)], columns=columns)
-        if rows
-        else "no tasks"
-    )
+    head = ("TASK", "DONE", "STATE", "OWNER", "ABOUT")
+    return table(team_task_cells(rows, head), columns=columns) if rows else "no tasks"
+
+
+def team_task_cells(rows: list[Json], head: tuple[str, ...] | None = None) -> list[tuple[str, ...]]:
+    """Return the cells of tasks, below a head if one is given; those of several teams begin with their team's id."""
+    lines = [head] if head else []
+    if len({row["team"] for row in rows}) < 2:
+        return [*lines, *map(task_cells, rows)]
+    ordered = sorted(rows, key=lambda row: row["team"] or "")
+    return [*(("TEAM", *line) for line in lines), *((row["team"] or "-", *task_cells(row)) for row in ordered)]
 
 
 def task_cells(row: Json) -> tuple[str, ...]:

@@ -117,6 +117,14 @@ def test_pending_shows_both_directions() -> None:
     ]
 
 
+def test_tasks_of_several_teams_bear_their_team() -> None:
+    """The ids of two teams may be the same; those of one team need no telling."""
+    row = {"id": "T1", "percent": 0, "state": "started", "owner": "w", "title": "One", "note": "", "team": "b-1"}
+    assert text.tasks([row]).splitlines()[1] == "T1    0%    started  w      One"
+    both = text.tasks([row, {**row, "team": "a-1"}]).splitlines()
+    assert [line.split()[:2] for line in both] == [["TEAM", "TASK"], ["a-1", "T1"], ["b-1", "T1"]]
+
+
 def test_task_states_are_those_of_the_broker() -> None:
     """The command line offers exactly what the broker takes."""
     assert text.TASK_STATES == TASK_STATES
