@@ -67,6 +67,14 @@ def test_a_path_at_the_end_of_a_line_loses_its_beginning() -> None:
     assert text.table(rows, columns=8, ends_in_path=True) == "a  /srv…\nb  /srv…"
 
 
+def test_a_last_cell_goes_on_below_itself() -> None:
+    """Where there is room for it, and only where it must."""
+    rows = [("a", "one two three four five six"), ("b", "x")]
+    wrapped = text.table(rows, columns=24, is_last_wrapped=True)
+    assert wrapped == "a  one two three four\n   five six\nb  x"
+    assert text.table(rows, is_last_wrapped=True) == "a  one two three four five six\nb  x"
+
+
 @anywhere
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1), st.integers(4, 30))
 def test_no_line_of_a_table_is_wider_than_asked(rows: list[tuple[str, str]], columns: int) -> None:
