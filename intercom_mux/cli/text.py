@@ -100,8 +100,8 @@ def wants_json(arguments: list[str]) -> bool:
 
 
 def short(message_id: str) -> str:
-    """Return as much of an id as is shown; every verb accepts it back."""
-    return message_id[:8]
+    """Return as much of an id as is shown; every verb accepts it back. Notices are told apart by their end alone."""
+    return message_id if message_id.startswith("notice-") else message_id[:8]
 
 
 def plural(count: int, one: str, many: str) -> str:

@@ -133,6 +133,15 @@ def test_tasks_of_several_teams_bear_their_team() -> None:
     assert [line.split()[:2] for line in both] == [["TEAM", "TASK"], ["a-1", "T1"], ["b-1", "T1"]]
 
 
+def test_a_shown_id_tells_a_message_from_others() -> None:
+    """Notices of the broker are numbered, so that their beginnings are all the same."""
+    assert (text.short("7f3a1b2c99"), text.short("notice-81"), text.short("notice-82")) == (
+        "7f3a1b2c",
+        "notice-81",
+        "notice-82",
+    )
+
+
 def test_task_states_are_those_of_the_broker() -> None:
     """The command line offers exactly what the broker takes."""
     assert text.TASK_STATES == TASK_STATES
