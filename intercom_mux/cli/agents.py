@@ -30,7 +30,11 @@ def agents(as_json: bool) -> None:
         print_json([asdict(agent) for agent in found])
         return
     rows = [("AGENT", "VERSION", "ROUTES", "STATUS", "REPLY", "FROM", "PROGRAM"), *map(_cells, found)]
-    text.emit(text.table(rows, columns=text.width()))
+    lines = [text.table(rows, columns=text.width())]
+    away = [(agent.name, agent.install) for agent in found if agent.install and not agent.is_installed]
+    if away:
+        lines += ["", "to install one:", text.table(away, indent="  ")]
+    text.emit("\n".join(lines))
     for agent in found:
         if agent.fault:
             text.note(agent.fault)
@@ -41,7 +45,5 @@ def _cells(agent: Agent) -> tuple[str, ...]:
     if agent.fault:
         return (name, "not valid", "-", "-", "-", agent.origin or "-", agent.path)
     version = agent.version or ("?" if agent.program else "-")
-    program = agent.program or (
-        "built in" if agent.is_installed else f"not installed: {agent.install or 'see its site'}"
-    )
+    program = agent.program or ("built in" if agent.is_installed else "not installed")
     return (name, version, ",".join(agent.routes), ",".join(agent.status) or "-", agent.reply, agent.origin, program)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -135,7 +137,7 @@ class _Question:
         """Print each reply under its name as it comes, or one array at the end."""
         outcomes: list[Json] = []
         errors: list[Any] = []
-        with waiting(", ".join(self._addresses.values())) as spinner:
+        with waiting(", ".join(self._addresses.values()), prints_meanwhile=True) as spinner:
             self._client.on_note = spinner.note
             replies = self._client.ask_many(
                 list(self._addresses),
@@ -292,9 +294,12 @@ class _Spinner(_Silence):
 
 
 @contextmanager
-def waiting(whom: str) -> Iterator[_Silence]:
-    """Show on a terminal's stderr that a reply is awaited; nothing of it stays."""
-    if not sys.stderr.isatty():
+def waiting(whom: str, *, prints_meanwhile: bool = False) -> Iterator[_Silence]:
+    """Show on a terminal's stderr that a reply is awaited; nothing of it stays.
+
+    Nothing is shown for a caller that `prints_meanwhile` into a pipe: what reads that may write to the same terminal.
+    """
+    if not sys.stderr.isatty() or (prints_meanwhile and _is_stdout_pipe()):
         yield _Silence()
         return
     from rich.console import Console
@@ -308,3 +313,7 @@ def waiting(whom: str) -> Iterator[_Silence]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield _Spinner(progress, whom)
+
+
+def _is_stdout_pipe() -> bool:
+    return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)

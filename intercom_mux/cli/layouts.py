@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intercom_mux.cli import text
 from intercom_mux.cli.complete import layout_names
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def layouts(as_json: bool) -> None:
     if as_json:
         _print_json([{**layout._asdict(), "path": str(layout.path)} for layout in known])
         return
-    _print_rows([("NAME", "FROM", "DESCRIPTION"), *((each.name, each.origin, each.description) for each in known)])
+    rows = [("NAME", "FROM", "DESCRIPTION"), *((each.name, each.origin, each.description) for each in known)]
+    text.emit(text.table(rows, columns=text.width(), is_last_wrapped=True))
 
 
 @click.command()

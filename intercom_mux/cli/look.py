@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_PATH_COLUMNS = 20
+"""Room for the end of a path."""
+
 
 @click.command("list")
 @click.option("--cwd", "only_here", is_flag=True, help="Only sessions in this directory.")
@@ -47,12 +50,12 @@ def list_(only_here: bool, team: str | None, as_json: bool) -> None:
     if any(at_work):
         work = ("TASK", *(f"{task['id']} {task['percent']}%" if task else "-" for task in at_work))
         rows = [(*row[:5], cell, *row[5:]) for row, cell in zip(rows, work, strict=True)]
-    lines = [text.table(rows, columns=text.width(), ends_in_path=True)]
+    lines = [text.table(_narrowed(rows, text.width()), columns=text.width(), ends_in_path=True)]
     if standing["asks"] and not only_here:
         waits = [(row["from"], "waits for", *text.wait_cells(row)) for row in standing["asks"]]
         lines += ["", text.table(waits, columns=text.width())]
     if tasks and not only_here:
-        lines += ["", text.table(map(text.task_cells, tasks), columns=text.width())]
+        lines += ["", text.table(text.team_task_cells(tasks), columns=text.width())]
     text.emit("\n".join(lines))
 
 
@@ -69,6 +72,17 @@ def _task_of(row: Json, tasks: list[Json]) -> Json | None:
     """Return the task that a session works on, in short; None when it has none."""
     task = text.current_task((row["name"] or "").rpartition("/")[2], row["team_id"] or "", tasks)
     return {key: task[key] for key in ("id", "title", "state", "percent")} if task else None
+
+
+def _narrowed(rows: list[tuple[str, ...]], columns: int | None) -> list[tuple[str, ...]]:
+    """Return the rows without what can be done without, as far as a narrow terminal has no room for it."""
+    for less in ("MODEL", "TEAM", "ROLE"):
+        before_path = text.table([row[:-1] for row in rows]).split("\n")
+        if columns is None or max(map(len, before_path)) + _PATH_COLUMNS <= columns:
+            break
+        at = rows[0].index(less)
+        rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+    return rows
 
 
 def _by_team(sessions: list[Json], team: str | None) -> list[Json]:

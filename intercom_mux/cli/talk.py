@@ -52,6 +52,8 @@ def split_words(
         if not rest:
             raise click.UsageError("to whom? give a name, --to NAME, --role ROLE or --all")
         to = [rest.pop(0)]
+        if not rest and not has_file and " " in to[0].strip():
+            raise click.UsageError(f"to whom? the name comes before the text ({to[0][:40]!r})")
     if len(rest) > (0 if has_file else 1):
         raise click.UsageError(f"too many words: put the text in quotes ({' '.join(rest)[:40]!r})")
     return list(dict.fromkeys(to)), rest[0] if rest else None

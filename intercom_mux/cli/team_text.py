@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.agents import launch
-from intercom_mux.cli.text import current_task, one_line, plural, short_path, span, table, task_cells, width
+from intercom_mux.cli.text import current_task, one_line, plural, short_path, span, table, team_task_cells, width
 from intercom_mux.layout.model import BOARD, Arrangement
 from intercom_mux.team import start_order
 from intercom_mux.team.multiplexer import attach_argv
@@ -275,7 +275,7 @@ def overview(seen: Json) -> str:
         ]
         lines.append(table([head, *rows], columns=width(), indent="  ", ends_in_path=True))
     if seen["tasks"]:
-        lines += ["tasks", table([task_cells(row) for row in seen["tasks"]], columns=width(), indent="  ")]
+        lines += ["tasks", table(team_task_cells(seen["tasks"]), columns=width(), indent="  ")]
     pending = seen["pending"]
     if pending and (pending["to_me"] or pending["from_me"]):
         to_me, from_me = len(pending["to_me"]), len(pending["from_me"])

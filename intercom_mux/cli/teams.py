@@ -82,6 +82,8 @@ def _decide(layout: str | None, variables: dict[str, str]) -> tuple[Layout, tupl
     from intercom_mux.team.facts import facts_for, requests_of
 
     found = find_layout(layout, Path.cwd())
+    if layout is not None and layout.endswith((".yaml", ".yml")) and found.origin != "path":
+        text.note(f"note: there is no file {layout} here; the {found.origin} layout of that name is {found.path}")
     loaded = load_layout(found, variables=variables, environ=os.environ)
     return loaded, decide_all(requests_of(loaded), facts_for(loaded))
 

@@ -28,6 +28,7 @@ NOT_MARKED = "the broker was lost before these messages could be marked as read;
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PATH_MIN_COLUMNS = 12
+_WRAPPED_MIN_COLUMNS = 20
 _STATES = {"queued": "queued", "sent": "delivered", "received": "received", "done": "taken up"}
 _FATES = {
     "starting": "it gets it when it is ready",
@@ -99,8 +100,8 @@ def wants_json(arguments: list[str]) -> bool:
 
 
 def short(message_id: str) -> str:
-    """Return as much of an id as is shown; every verb accepts it back."""
-    return message_id[:8]
+    """Return as much of an id as is shown; every verb accepts it back. Notices are told apart by their end alone."""
+    return message_id if message_id.startswith("notice-") else message_id[:8]
 
 
 def plural(count: int, one: str, many: str) -> str:
@@ -131,16 +132,23 @@ def one_line(text: str) -> str:
 
 
 def table(
-    rows: Iterable[Sequence[str]], *, columns: int | None = None, indent: str = "", ends_in_path: bool = False
+    rows: Iterable[Sequence[str]],
+    *,
+    columns: int | None = None,
+    indent: str = "",
+    ends_in_path: bool = False,
+    is_last_wrapped: bool = False,
 ) -> str:
     """Return aligned rows, without trailing blanks.
 
     A line longer than `columns` ends in an ellipsis; one that `ends_in_path` loses the beginning of the path instead,
-    which is the same in most rows.
+    which is the same in most rows; with `is_last_wrapped` its last cell goes on below itself.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(_cells, column)) for column in zip(*cells, strict=True)]
     room = columns - _cells(indent) - sum(widths[:-1]) - 2 * len(widths[:-1]) if columns else 0
+    if is_last_wrapped and room >= _WRAPPED_MIN_COLUMNS:
+        cells = [line for row in cells for line in _wrapped(row, room)]
     lines = []
     for row in cells:
         if ends_in_path and room >= _PATH_MIN_COLUMNS:
@@ -167,6 +175,13 @@ def _cut(line: str, columns: int | None) -> str:
     while line and _cells(line) >= columns:
         line = line[:-1]
     return f"{line}…"
+
+
+def _wrapped(row: list[str], columns: int) -> list[list[str]]:
+    import textwrap
+
+    first, *more = textwrap.wrap(row[-1], columns) or [""]
+    return [[*row[:-1], first], *([*("" for _ in row[:-1]), line] for line in more)]
 
 
 def _end_of(path: str, columns: int) -> str:
@@ -332,11 +347,17 @@ def task_history(row: Json) -> str:
 
 def tasks(rows: list[Json], *, columns: int | None = None) -> str:
     """Return the tasks as a table."""
-    return (
-        table([("TASK", "DONE", "STATE", "OWNER", "ABOUT"), *map(task_cells, rows)], columns=columns)
-        if rows
-        else "no tasks"
-    )
+    head = ("TASK", "DONE", "STATE", "OWNER", "ABOUT")
+    return table(team_task_cells(rows, head), columns=columns) if rows else "no tasks"
+
+
+def team_task_cells(rows: list[Json], head: tuple[str, ...] | None = None) -> list[tuple[str, ...]]:
+    """Return the cells of tasks, below a head if one is given; those of several teams begin with their team's id."""
+    lines = [head] if head else []
+    if len({row["team"] for row in rows}) < 2:
+        return [*lines, *map(task_cells, rows)]
+    ordered = sorted(rows, key=lambda row: row["team"] or "")
+    return [*(("TEAM", *line) for line in lines), *((row["team"] or "-", *task_cells(row)) for row in ordered)]
 
 
 def task_cells(row: Json) -> tuple[str, ...]:

@@ -15,8 +15,12 @@ _HINTS = {
     "E_ALREADY_WAITING": "use `ask --async`, or wait for it",
     "E_MUTUAL_ASK": "it waits for your answer: put your question into your reply",
     "E_TARGET_EXITED": "`intercom-mux up` starts it again",
+    "E_NO_TASK": "`intercom-mux tasks` shows those that are there",
+    "E_NO_PENDING_ASK": "`intercom-mux pending` shows what waits for you",
     "E_MAILBOX_FULL": "its receiver does not keep up: look at it with `intercom-mux list`, then try again",
 }
+
+_MEANT = 2
 
 AWAY = "its receiver is not connected and gets it on its return"
 """Why a message waits that was accepted for somebody who is away."""
@@ -35,8 +39,12 @@ def refused(reason: str, code: str, names: list[str] | None, to: str = "") -> De
     if names:
         import difflib
 
+        of_role = [name for name in names if to and "/" not in to and name.startswith(f"{to}-")]
         close = difflib.get_close_matches(to, names, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        if of_role:
+            hint = f"did you mean {' or '.join(of_role[:_MEANT])}, or `--role {to}`? "
+        else:
+            hint = f"did you mean {close[0]}? " if close else ""
         hint += f"known: {', '.join(names)}"
     elif code == "E_TARGET_NOT_FOUND":
         hint = "nobody else is connected: `intercom-mux up` starts a team"

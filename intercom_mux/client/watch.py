@@ -173,6 +173,9 @@ class Watcher(Client):
                 [row for row in rows if row["id"].startswith(name)],
             )
             fitting = next((rung for rung in rungs if rung), [])
+            # A name of the own team means that peer, as for the broker.
+            mates = [row for row in fitting if row["team_id"] and row["team_id"] == self.identity.team]
+            fitting = mates if len(mates) == 1 and fitting is rungs[1] else fitting
             if len(fitting) != 1:
                 known = [row["name"] or row["id"] for row in rows]
                 code = "E_AMBIGUOUS_TARGET" if fitting else "E_TARGET_NOT_FOUND"

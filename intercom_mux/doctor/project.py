@@ -14,6 +14,7 @@ from intercom_mux.errors import IntercomError, LayoutError
 from intercom_mux.layout.find import find_layout, named_layouts
 from intercom_mux.layout.load import load_layout
 from intercom_mux.team import message_rules, notice_rules
+from intercom_mux.team.state import all_teams
 from intercom_mux.transcript import settings as transcript_settings
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ def configuration() -> Iterator[Finding]:
 
 
 def layout() -> Iterator[Finding]:
-    """Yield whether the layouts that this directory has of its own are right; bundled ones are tested elsewhere."""
+    """Yield whether the layouts that this directory has of its own are right; bundled ones are tested elsewhere.
+
+    That it has none is told only where no team runs, whose layout then lies wherever it likes.
+    """
     here = Path.cwd()
     own = [name for name, files in named_layouts(here).items() if any(file.is_relative_to(here) for file in files)]
-    if not own:
+    if not own and not any(team.project == here.resolve() for team in all_teams()):
         yield Finding("note", "layout", f"{here} has none of its own", "intercom-mux init planner-worker")
     for name in own:
         try:

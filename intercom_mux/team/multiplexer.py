@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.layout.model import BOARD
 from intercom_mux.mux.tmux_attach import attach_argv as tmux_attach_argv
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def cmux_of(team_id: str, socket: Path) -> CmuxMultiplexer:
 
 
 def attach_argv(team: TeamState, surface: str | None = None) -> list[str]:
-    """Return the command a person runs to watch the team, at `surface` if given."""
+    """Return the command a person runs to watch the team, at `surface` if given, else at its board if it has one."""
+    if surface is None:
+        surface = next((peer.surface for peer in team.peers.values() if peer.role == BOARD), None) or None
     if team.mux == "tmux":
         return tmux_attach_argv(str(team.socket), surface)
     return multiplexer_of(team).attach_argv(surface)

@@ -70,6 +70,14 @@ class Dialog(ModalScreen["Value | None"], Generic[Value]):
         self.dismiss(None)
 
 
+async def act_now(widget: Widget, event: events.Key) -> None:
+    """Do at once what a key is bound to in `widget`. textual waits till the key has bubbled up: letters overtake it."""
+    for binding in widget._bindings.key_to_bindings.get(event.key, ()):
+        event.stop()
+        event.prevent_default()
+        await widget.run_action(binding.action)
+
+
 class Writing(TextArea):
     """Some lines: Enter is done, Ctrl-J a new line, Ctrl-G the person's own editor."""
 
@@ -80,7 +88,7 @@ class Writing(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key != "enter":
-            await super()._on_key(event)
+            await act_now(self, event)
             return
         event.stop()
         event.prevent_default()
@@ -97,6 +105,13 @@ class Writing(TextArea):
         except (OSError, SuspendNotSupported) as error:
             self.notify(str(error), severity="error", markup=False)
         self.move_cursor(self.document.end)
+
+
+class Typing(Input):
+    """One line."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        await act_now(self, event)
 
 
 class Words(Dialog[str]):
@@ -130,7 +145,7 @@ class Line(Dialog[str]):
 
     def parts(self) -> Sequence[Widget]:
         """Return the line."""
-        return (Input(self._value),)
+        return (Typing(self._value),)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it."""

@@ -147,6 +147,19 @@ def test_a_terminal_sees_that_it_waits(planner: Peer, home: Path) -> None:
     assert (process.returncode, out) == (0, "<why?>\n")
 
 
+def test_several_asked_into_a_pipe_have_no_line_on_the_terminal(crew: dict[str, Peer]) -> None:
+    """Their replies are printed as they come, and what reads the pipe may write to that terminal too."""
+    terminal, end = pty.openpty()
+    process = start("ask", "--to", "crew/worker-1", "--to", "crew/worker-2", "why?", stderr=end)
+    out, _ = process.communicate(timeout=20)
+    os.set_blocking(terminal, False)
+    with pytest.raises(BlockingIOError):
+        os.read(terminal, 4096)
+    os.close(end)
+    os.close(terminal)
+    assert (process.returncode, out.count("<why?>")) == (0, 2)
+
+
 def test_refusals_name_the_words_people_search_for(both: Both, planner: Peer) -> None:
     """Nobody of that name, oneself, and a target that waits for us."""
     both.click("name", "me")

@@ -60,6 +60,22 @@ def test_list_has_those_of_one_team_together(
     assert names == ["planner", "worker-1", "worker-2", "late", "alpha/scout", "loner"]
 
 
+def test_a_narrow_terminal_has_the_status_before_all_else(
+    both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model, team and role make room, in this order."""
+    both.click("name", "me")
+    for columns, head in (
+        (80, ["NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"]),
+        (66, ["NAME", "ROLE", "TEAM", "STATUS", "FOR", "CWD"]),
+        (45, ["NAME", "STATUS", "FOR", "CWD"]),
+    ):
+        monkeypatch.setattr(text, "width", lambda columns=columns: columns)
+        lines = both.click("list").out.splitlines()
+        assert lines[0].split() == head
+        assert max(map(len, lines)) <= columns
+
+
 def test_a_result_is_not_announced_as_waiting(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own reply has been read with it; what else waits is told as ever."""
     told: list[int] = []

@@ -109,6 +109,14 @@ def test_broadcast_to_nobody_is_an_error(both: Both, crew: dict[str, Peer], monk
     assert caught.value.fields["roles"] == ["worker"]
 
 
+def test_a_role_or_a_text_in_place_of_a_name_is_seen(crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint tells how all of a role are reached; a sentence alone is taken for the text."""
+    crew["planner"].enter_pane(monkeypatch)
+    hint = run("send", "worker", "hello").err
+    assert "did you mean worker-1 or worker-2, or `--role worker`? known: " in hint
+    assert "to whom? the name comes before the text ('what is this?')" in run("ask", "what is this?").err
+
+
 def test_an_unknown_team_is_an_error_and_no_team_is_none(both: Both, planner: Peer) -> None:
     """--team must name a running team; without it a plain shell talks to everybody."""
     with pytest.raises(TeamError):

@@ -54,6 +54,9 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(team: Stage) -> None:
     assert f"  a (a, command) in {team.project}" in peers
     assert f"  scout (scout, demo, a reference) in {team.project}" in peers
     assert any(line.strip().startswith("sh -c 'echo '\"'\"'two words") for line in peers)
+    assert shown.err == ""
+    elsewhere = run("up", "pair.yml", "--dry-run").err
+    assert elsewhere.startswith("note: there is no file pair.yml here; the bundled layout of that name is /")
     plan = run("up", "layout.yaml", "--dry-run", "--json").json
     assert [peer["name"] for peer in plan["peers"]] == ["a", "scout"]
     assert plan.pop("order") == [["a", "scout"]]

@@ -67,6 +67,14 @@ def test_a_path_at_the_end_of_a_line_loses_its_beginning() -> None:
     assert text.table(rows, columns=8, ends_in_path=True) == "a  /srv…\nb  /srv…"
 
 
+def test_a_last_cell_goes_on_below_itself() -> None:
+    """Where there is room for it, and only where it must."""
+    rows = [("a", "one two three four five six"), ("b", "x")]
+    wrapped = text.table(rows, columns=24, is_last_wrapped=True)
+    assert wrapped == "a  one two three four\n   five six\nb  x"
+    assert text.table(rows, is_last_wrapped=True) == "a  one two three four five six\nb  x"
+
+
 @anywhere
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1), st.integers(4, 30))
 def test_no_line_of_a_table_is_wider_than_asked(rows: list[tuple[str, str]], columns: int) -> None:
@@ -115,6 +123,23 @@ def test_pending_shows_both_directions() -> None:
         "asks of yours:",
         "  7f3a1b2c  planner  1m  delivered, ticket  why so?",
     ]
+
+
+def test_tasks_of_several_teams_bear_their_team() -> None:
+    """The ids of two teams may be the same; those of one team need no telling."""
+    row = {"id": "T1", "percent": 0, "state": "started", "owner": "w", "title": "One", "note": "", "team": "b-1"}
+    assert text.tasks([row]).splitlines()[1] == "T1    0%    started  w      One"
+    both = text.tasks([row, {**row, "team": "a-1"}]).splitlines()
+    assert [line.split()[:2] for line in both] == [["TEAM", "TASK"], ["a-1", "T1"], ["b-1", "T1"]]
+
+
+def test_a_shown_id_tells_a_message_from_others() -> None:
+    """Notices of the broker are numbered, so that their beginnings are all the same."""
+    assert (text.short("7f3a1b2c99"), text.short("notice-81"), text.short("notice-82")) == (
+        "7f3a1b2c",
+        "notice-81",
+        "notice-82",
+    )
 
 
 def test_task_states_are_those_of_the_broker() -> None:

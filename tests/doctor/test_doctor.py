@@ -53,12 +53,15 @@ def test_a_new_machine_is_well_and_stays_untouched(home: Path) -> None:
     assert all(row["state"] in {"ok", "note"} for rows in examined().values() for row in rows)
 
 
-def test_a_running_broker_and_team_are_told(home: Path) -> None:
+def test_a_running_broker_and_team_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pids that can be found again; when the daemon is killed, and then the server, each is named with its fix."""
     stage = Stage(home)
+    monkeypatch.chdir(stage.project)
+    assert examined()["layout"][0]["state"] == "note"
     stage.up({"worker": CAT})
     try:
         found = examined()
+        assert "layout" not in found
         assert str(broker_pid()) in found["broker"][0]["text"]
         assert found["journal"][0]["text"].startswith(f"{paths.journal_file()} is whole")
         assert found["team"][0]["state"] == "ok"

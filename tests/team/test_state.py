@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
+from intercom_mux.team.multiplexer import attach_argv
 from intercom_mux.team.proc import Proc
 from intercom_mux.team.state import (
     FORMAT,
@@ -210,6 +211,17 @@ def test_a_peer_knows_its_program(home: Path) -> None:
     assert peer.proc is None
     peer.pid, peer.started = 12, 3.5
     assert peer.proc == Proc(12, 3.5, "planner")
+
+
+def test_watching_a_team_leads_to_its_board(home: Path) -> None:
+    """Whose keys answer; a peer that is named comes first, and without a board there is no such place."""
+    demo = team("demo", home / "repo")
+    demo.socket = home / "tmux.sock"
+    demo.peers["a"] = PeerState("a", "worker", "demo", home, "s", "t", surface="%0")
+    assert "%0" not in attach_argv(demo)
+    demo.peers["board"] = PeerState("board", "board", "command", home, "s", "t", surface="%1")
+    assert attach_argv(demo)[-1] == "%1"
+    assert attach_argv(demo, "%0")[-1] == "%0"
 
 
 def test_no_team_at_all(home: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
 from textual.widgets import Input, OptionList, Static
 
 from intercom_mux.supervise.answer import read
@@ -96,6 +97,28 @@ def test_send_ask_and_kill_mean_the_chosen_peer() -> None:
     assert sorted(drive(steps).done) == sorted(done)
 
 
+@pytest.mark.parametrize("key", ["s", "/"])
+def test_keys_that_come_at_once_keep_their_order(key: str) -> None:
+    """As from a slow line or a fast typist: a correction is not overtaken by the letters after it."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(board.focused, (Input, Writing)))
+        for name in ("x", "y", "left", "backspace", "backspace", "z", "ctrl+e", "a"):
+            board.post_message(events.Key(name, name if len(name) == 1 else None))
+        writing = board.focused
+        await until(pilot, lambda: len(written(writing)) == 3)
+        assert written(writing) == "zya"
+        await pilot.press("escape")
+
+    drive(steps)
+
+
+def written(widget: object) -> str:
+    assert isinstance(widget, (Input, Writing))
+    return widget.value if isinstance(widget, Input) else widget.text
+
+
 def test_one_of_several_asks_is_answered() -> None:
     """The list of what waits is opened, and the reply names the ask that was picked."""
 
@@ -150,7 +173,8 @@ def test_small_terminals_stay_usable(size: tuple[int, int]) -> None:
         feed.show(snapshot(40, messages=[message(str(n), "worker-1", "worker-2", f"[red]{n}") for n in range(50)]))
         await until(pilot, lambda: "[red]49" in shown(board, "messages-text"))
         assert len(board.query_one(Peers).rows) == 40
-        assert board.query_one(Peers).size.height >= 6
+        # Rows and text are there before they are laid out.
+        await until(pilot, lambda: board.query_one(Peers).size.height >= 6)
         assert board.query_one("#messages-text").size.height >= 5
         await pilot.press("2")
         await until(pilot, lambda: "screen of worker-1 [bold]" in shown(board, "screen-text"))

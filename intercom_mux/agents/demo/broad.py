@@ -101,7 +101,7 @@ def about(survey: Survey, name: str, searched: str) -> str:
         parts = [f"{name} has no README. Its manifest calls it: {survey.description}"]
     else:
         parts = [f"{name} has no README that would say what it is; this is what is there."]
-    return "\n\n".join([*parts, _structure(survey.files), f"Read {searched}. Ask with a word of it for more."])
+    return "\n\n".join([*parts, _structure(survey.files), f"Read {searched}. Ask about anything named here."])
 
 
 def how(survey: Survey, name: str, to_do: str) -> str | None:

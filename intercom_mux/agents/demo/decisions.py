@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PASSAGES_MAX = 3
 """How many of the best passages may settle a choice; the first that names one option alone does."""
 
+UNDECIDED = "I cannot decide this"
+"""How the answer of a planner begins that finds nothing about a decision; it settles nothing."""
+
 _HEAD = re.compile(r"\ASubagent (?P<what>needs a supervisor decision|requests a structured supervisor interview)\.\n")
 _ASKED = re.compile(r"^\d+\. \[(?P<id>[^\]\n]+)\] \((?P<kind>\w+)\) (?P<text>.+)$")
 _OPTION = re.compile(r"^   - (?P<label>.+)$")
@@ -43,6 +46,12 @@ def is_interview(text: str) -> bool:
     """Return whether a message is an interview."""
     head = _HEAD.match(text)
     return head is not None and head["what"].startswith("requests")
+
+
+def is_decision(text: str) -> bool:
+    """Return whether a message asks for a decision."""
+    head = _HEAD.match(text)
+    return head is not None and head["what"].startswith("needs")
 
 
 def body(text: str) -> str:

@@ -92,6 +92,10 @@ class Planner(Agent):
             return self._table()
         is_broad = broad.topic(question) == broad.ABOUT
         hits = () if is_broad else rank(question, self._plan()).hits[:_PLAN_PASSAGES_MAX]
+        if decisions.is_decision(message.text) and not hits:
+            ranking, searched = self._search(question, message.attachments)
+            if not ranking.hits:
+                return f"{decisions.UNDECIDED}: neither the plan nor {searched} say anything about it."
         from_files = self._answer_from_files(question, message.attachments)
         if not hits:
             return from_files

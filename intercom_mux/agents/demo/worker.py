@@ -179,18 +179,24 @@ class Worker(Agent):
         )
 
     def _escalate(self, question: str, sender: str | None, words: list[str], stdin: str) -> dict[str, Any]:
-        """Put a question to the supervisor by a verb; without one, to whoever gave the task.
+        """Put a question to the supervisor by a verb; to whoever gave the task if there is none, or it cannot decide.
 
         Raises:
-            IntercomError: There is neither, or no answer came.
+            IntercomError: There is nobody else, or no answer came.
         """
         self._pane.show(f"· to be decided: {question}", "faint")
         try:
             with self._doing("ask"):
-                return self._verb(*words, "--timeout", f"{DECIDE_TIMEOUT_S:g}", stdin=stdin)
+                said = self._verb(*words, "--timeout", f"{DECIDE_TIMEOUT_S:g}", stdin=stdin)
         except IntercomError as error:
             if error.code != "E_NO_SUPERVISOR" or sender is None:
                 raise
+        else:
+            if not str(said["text"]).startswith(decisions.UNDECIDED):
+                return said
+            self._pane.show(f"· {said['from']} cannot decide it", "faint")
+            if sender in (None, said["from"]):
+                raise IntercomError(f"{said['from']} cannot decide: {question}")
         return {"text": self._ask(sender, question, DECIDE_TIMEOUT_S)}
 
     def _consult(self, task: Task, sender: str | None) -> tuple[str, str]:

@@ -74,12 +74,17 @@ def known_names(state: BrokerState, viewer: Connection, scope: str) -> list[str]
 
 
 def _named(state: BrokerState, view: str | None, scope: str, address: str) -> list[Session]:
-    """Return the sessions whose name, as seen from `view`, is `address`; from outside any team a bare name will do."""
+    """Return the sessions whose name, as seen from `view`, is `address`; from outside any team a bare name will do.
+
+    A name of the own team means that peer, whatever sessions of no team call themselves.
+    """
     wanted = address.casefold()
     bare = wanted.rpartition("/")[2]
     candidates = state.by_name.get((scope, wanted), set()) | state.by_name.get((scope, bare), set())
     named = [s for s in candidates if (shown_name(state, s, view) or "").casefold() == wanted]
-    if not named and view is None:
+    if view is not None:
+        return [s for s in named if s.team is not None and s.team.id == view] or named
+    if not named:
         named = [s for s in candidates if (s.name or "").casefold() == wanted]
     return named
 

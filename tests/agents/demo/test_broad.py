@@ -75,7 +75,7 @@ def test_what_a_project_is_stands_in_its_readme_and_its_files() -> None:
     assert text.startswith("What auth-service is, its README says:\n\nREADME.md:1-11\n   1  # auth-service\n")
     assert "8 files (6 .py, 2 .md):" in text
     assert "  auth_service/budget.py    How many retries the whole process may afford.\n" in text
-    assert text.endswith("Read 8 files in auth-service. Ask with a word of it for more.")
+    assert text.endswith("Read 8 files in auth-service. Ask about anything named here.")
 
 
 def test_without_a_readme_the_manifest_or_the_files_tell() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from intercom_mux.agents.demo import decisions
 from intercom_mux.agents.demo.planner import SETTLED_TICKS, Planner
 from intercom_mux.errors import BrokerError
 from tests.agents.demo.recording import RecordingIntercom, RecordingPane, session
@@ -159,7 +160,9 @@ def test_a_decision_and_an_interview_are_answered_from_the_plan() -> None:
     agent.handle(
         f"[intercom] from worker-1 · ask 2\nSubagent requests a structured supervisor interview.\n{who}{interview}"
     )
-    (_, decision), (_, answers) = intercom.replied
+    agent.handle(f"[intercom] from worker-1 · ask 3\nSubagent needs a supervisor decision.\n{who}Which frobnicator?")
+    (_, decision), (_, answers), (_, undecided) = intercom.replied
+    assert undecided.startswith(f"{decisions.UNDECIDED}: neither the plan nor ")
     assert decision.startswith("The plan says:\n  Storage: the store is sqlite.\n\n")
     assert json.loads(answers) == {"responses": [{"id": "q1", "value": "sqlite"}]}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from intercom_mux.agents.demo import decisions
 from intercom_mux.agents.demo.intercom import verb
 from intercom_mux.agents.demo.worker import Worker
 from intercom_mux.errors import AskTimeout, IntercomError, TeamError
@@ -187,6 +188,22 @@ def test_what_is_open_is_decided_by_the_supervisor() -> None:
     assert calls[1][0] == "interview"
     assert "Decided:\n  EUR" in intercom.sent[0][1]
     assert "Decided:\n  Which store? sqlite\n  Why? left open" in intercom.sent[1][1]
+
+
+@pytest.mark.parametrize(("giver", "asked", "head"), [("lead", ["lead"], "Done T1"), ("planner", [], "Blocked T1")])
+def test_what_the_supervisor_cannot_decide_goes_to_the_giver(giver: str, asked: list[str], head: str) -> None:
+    """Unless that is the same one: then the task is blocked, and nothing counts as decided."""
+
+    def supervisor(*words: str, stdin: str = "") -> dict[str, Any]:
+        return {"from": "planner", "text": f"{decisions.UNDECIDED}: nothing says anything about it."}
+
+    agent, intercom, _ = worker([ME], {"lead": "EUR"}, verb=supervisor)
+    agent.handle(f"[intercom] from {giver} · message 1\nTask T1: Price it\nOpen: Which currency? EUR | USD")
+    assert [to for to, _ in intercom.asked] == asked
+    [(to, result)] = intercom.sent
+    assert (to, result.startswith(head)) == (giver, True)
+    assert ("Decided:\n  EUR" in result) == bool(asked)
+    assert asked or "planner cannot decide: Which currency? (EUR | USD)" in result
 
 
 def test_a_marked_task_bears_the_id_that_the_broker_gave_it() -> None:

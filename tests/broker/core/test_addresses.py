@@ -76,6 +76,17 @@ def test_an_id_prefix_is_the_last_rung_and_keeps_its_case(bench: Bench) -> None:
     assert scout.send("xyz")["code"] == "E_TARGET_NOT_FOUND"
 
 
+def test_a_name_of_the_own_team_means_that_peer(bench: Bench) -> None:
+    """A session of no team that takes the same name neither hides it nor gets its mail; outside it is the bare one."""
+    boss, worker = bench.peer("boss", BLUE), bench.peer("worker-1", BLUE)
+    shell, other = bench.shell(name="boss"), bench.pi("scout")
+    worker.send("boss", "to my own")
+    other.send("boss", "to the shell")
+    assert boss.texts() == ["to my own"]
+    (letter,) = shell.op("inbox", peek=True)["messages"]
+    assert letter["message"]["content"]["text"] == "to the shell"
+
+
 def test_an_empty_address_is_nobody(bench: Bench) -> None:
     """The empty string begins every id and still means none."""
     scout = bench.pi("scout")
