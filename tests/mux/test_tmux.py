@@ -706,11 +706,11 @@ def test_shutdown_returns_when_the_server_and_its_socket_are_gone(tmux: TmuxMult
 
 def test_a_wedged_server_is_ended(tmux: TmuxMultiplexer, home: Path) -> None:
     """Calls on a stopped server give up in time and say that the outcome is unknown; shutdown ends it all the same."""
-    quick = TmuxMultiplexer(tmux.socket, limit_s=0.3)
-    opened = quick.open("team", "tiled", [SurfaceSpec("a", ("cat",), home)])
-    pid = quick.server_pid()
+    opened = tmux.open("team", "tiled", [SurfaceSpec("a", ("cat",), home)])
+    pid = tmux.server_pid()
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
+    quick = TmuxMultiplexer(tmux.socket, limit_s=0.3)
     begin = time.monotonic()
     for call in (quick.states, lambda: quick.paste(opened["a"], "x"), lambda: quick.press_enter(opened["a"])):
         with pytest.raises(MultiplexerError) as caught:

@@ -73,8 +73,11 @@ def children(pid: int, count: int) -> list[int]:
     """Wait until `pid` has `count` descendants that run their final program, and return them."""
 
     def settled() -> list[int]:
-        found = psutil.Process(pid).children(recursive=True)
-        return [child.pid for child in found] if len(found) == count and found[-1].name() == "sleep" else []
+        try:
+            found = psutil.Process(pid).children(recursive=True)
+            return [child.pid for child in found] if len(found) == count and found[-1].name() == "sleep" else []
+        except psutil.NoSuchProcess:
+            return []
 
     return wait_until(settled, what=f"{count} descendants")
 
