@@ -166,7 +166,7 @@ def test_a_dropped_enter_is_pressed_again_and_nothing_is_typed_twice(
     standin = new_cmux("0.64.1", faults={"drop_enters": 1})
     log = home / "runs"
     mux, _ = opened(standin, home, SurfaceSpec("a", ("sh", "-c", f"echo x >>{log}; cat"), home))
-    wait_until(log.exists, what="program")
+    wait_until(lambda: log.exists() and log.read_text(), what="program")
     assert log.read_text() == "x\n"
     mux.shutdown()
 

@@ -94,7 +94,7 @@ def test_a_death_has_its_status_though_psmux_says_0(new_psmux: Callable[[str], P
     wait_until(lambda: all(state.is_dead for state in (mux.states() or {}).values()), what="three deaths")
     states = mux.states() or {}
     assert [states[opened[spec.name]].exit_status for spec in specs] == [3, 137, 127]
-    assert "last words" in mux.capture(opened["exit"])
+    wait_until(lambda: "last words" in mux.capture(opened["exit"]), what="the last screen")
     with pytest.raises(MultiplexerError, match="has ended") as caught:
         mux.paste(opened["exit"], "x")
     assert caught.value.code == "E_SURFACE_BUSY"

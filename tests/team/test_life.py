@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -84,17 +85,18 @@ def test_a_dependency_that_runs_is_not_waited_for(stage: Stage) -> None:
 # -- restarts ------------------------------------------------------------------------------------------------------
 
 QUICK: Json = {"policy": "on-failure", "backoff_s": 0, "max_retries": 2}
+FAILS_AFTER_GO = "until [ -e go ]; do sleep 0.05; done; sleep 0.2; exit 1"
+"""A program that lives until `up` has seen it do so, and from then on fails soon after each start."""
 
 
 def test_a_peer_that_fails_is_started_again_in_its_place_with_its_mail(stage: Stage) -> None:
     """Session, token and pane stay; what was sent meanwhile reaches the new program."""
     stage.install_tui()
-    stage.up({"agent": {**TUI, "restart": {**QUICK, "backoff_s": 1}}, "other": CAT})
+    stage.up({"agent": {**TUI, "restart": {**QUICK, "backoff_s": 3}}, "other": CAT})
     before = stage.state.peers["agent"]
     os.kill(stage.pid("agent"), signal.SIGKILL)
-    wait_until(
-        lambda: stage.statuses().get("agent") == "exited:137 · restarting in 1s (1/2)", what="word of the restart"
-    )
+    words = re.compile(r"exited:137 · restarting in [123]s \(1/2\)")
+    wait_until(lambda: words.fullmatch(stage.statuses().get("agent", "")), what="word of the restart")
     with stage.shell() as shell:
         shell.send("agent", "are you back?")
     wait_until(
@@ -108,7 +110,8 @@ def test_a_peer_that_fails_is_started_again_in_its_place_with_its_mail(stage: St
 
 def test_after_its_limit_a_peer_is_given_up(stage: Stage) -> None:
     """A program that fails every time is started so often and no more, and the status says so."""
-    stage.up({"agent": {**sh("echo x >> runs; sleep 0.5; exit 1"), "restart": QUICK}})
+    stage.up({"agent": {**sh(f"echo x >> runs; {FAILS_AFTER_GO}"), "restart": QUICK}})
+    (stage.project / "go").touch()
     wait_until(lambda: stage.statuses().get("agent") == "exited:1 · gave up after 2 restarts", what="giving up")
     assert (stage.project / "runs").read_text() == "x\n" * 3
 
@@ -124,8 +127,9 @@ def test_an_end_without_fault_is_no_failure(stage: Stage) -> None:
 
 def test_down_ends_a_team_that_is_being_restarted(stage: Stage) -> None:
     """Restarts are disarmed first: nothing comes back, whenever `down` arrives."""
-    stage.up({"agent": {**sh("sleep 0.3; exit 1"), "restart": {**QUICK, "max_retries": 50}}})
+    stage.up({"agent": {**sh(FAILS_AFTER_GO), "restart": {**QUICK, "max_retries": 50}}})
     first = stage.pid("agent")
+    (stage.project / "go").touch()
     wait_until(lambda: stage.state.peers["agent"].pid not in (None, first), what="a restart")
     stage.down(grace_s=0.5)
     assert not stage.is_known
