@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intercom_mux import paths
-from tests.support import TEST_MARKER, marked_processes, wait_until
+from tests.support import TEST_MARKER, is_marked, marked_processes, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SCRUBBED = ("TMUX", "TMUX_PANE", "CMUX_WORKSPACE_ID", "CMUX_SURFACE_ID", "CMUX_SOCKET_PATH", "PI_CODING_AGENT_DIR")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in its background, and all that tests start and interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: str) -> Iterator[Path]:
     runtime = paths.runtime_dir()
     try:
         yield root
-        _stop_broker()
+        _stop_broker(str(root))
         left = _left_over(str(root))
         sockets = sorted(str(path) for path in runtime.rglob("*.sock")) if runtime.exists() else []
         assert not left, f"processes left behind: {left}"
@@ -56,8 +60,8 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: str) -> Iterator[Path]:
         shutil.rmtree(runtime, ignore_errors=True)
 
 
-def _stop_broker() -> None:
-    """End this test's broker, if one runs, by the pid it recorded."""
+def _stop_broker(value: str) -> None:
+    """End this test's broker, if one runs, by the pid it recorded; its journal may take a while to be written."""
     import json
 
     try:
@@ -65,7 +69,7 @@ def _stop_broker() -> None:
         os.kill(pid, signal.SIGTERM)
     except (OSError, ValueError, KeyError):
         return
-    wait_until(lambda: not Path(f"/proc/{pid}").exists() or not paths.broker_socket().exists(), what="broker end")
+    wait_until(lambda: not is_marked(pid, value), what="broker end")
 
 
 def _left_over(value: str) -> dict[int, str]:

@@ -34,13 +34,18 @@ def wait_until(observe: Callable[[], T], *, timeout_s: float = 10, what: str = "
 def marked_processes(value: str) -> dict[int, str]:
     """Return pid → command line of every live process that carries `TEST_MARKER=value`, ourselves excepted."""
     found: dict[int, str] = {}
-    needle = f"{TEST_MARKER}={value}".encode()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if needle in (entry / "environ").read_bytes().split(b"\0"):
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and is_marked(int(entry.name), value):
+            try:
                 found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
+            except OSError:
+                continue
     return found
+
+
+def is_marked(pid: int, value: str) -> bool:
+    """Whether a process lives and carries `TEST_MARKER=value`; one that has ended has no environment any more."""
+    try:
+        return f"{TEST_MARKER}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False

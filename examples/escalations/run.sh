@@ -13,6 +13,7 @@ for task in price store ship; do
     step "intercom-mux wait --task $task --until done --timeout 30s"
 done
 
+soon 'intercom-mux logs lead | grep "to pricing ·"'
 say "The lead's screen: what was open, and its answers."
 step 'intercom-mux logs lead'
 say "What the worker that asked two questions made of the answers:"

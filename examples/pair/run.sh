@@ -9,6 +9,7 @@ step 'intercom-mux up team.yaml'
 step 'intercom-mux task add "Find the order that breaks the total" --id find --to driver'
 step 'intercom-mux wait --task find --until done --timeout 30s'
 
+soon 'intercom-mux logs driver | grep 100%'
 say "The driver's screen. The line has the letter O for a zero."
 step 'intercom-mux logs driver'
 step 'intercom-mux task show find'

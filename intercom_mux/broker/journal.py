@@ -32,8 +32,8 @@ SCHEMA_VERSION = 1
 BATCH_RECORDS = 256
 """How many records SQLite takes at once while the broker is idle: some milliseconds."""
 
-AHEAD_RECORDS = 16_384
-"""Most records that SQLite is behind while the broker is busy; the redo log holds them, some MiB."""
+AHEAD_BYTES = 16 * 1_048_576
+"""How long the redo log gets before SQLite takes it over although the broker is busy, and then all of it."""
 
 _SCHEMA = """
 CREATE TABLE sessions (
@@ -130,7 +130,7 @@ class Journal:
         except OSError as error:
             raise self._broken(error) from error
         self._ahead += records
-        if len(self._ahead) >= AHEAD_RECORDS:
+        if self._redo.size >= AHEAD_BYTES:
             self.try_to_catch_up(max(BATCH_RECORDS, 2 * len(records)))
 
     def write_late(self, records: Sequence[Record]) -> None:

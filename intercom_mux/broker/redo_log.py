@@ -34,20 +34,20 @@ class _Reader(pickle.Unpickler):
 
 
 class RedoLog:
-    """The log at `path`, 0600. One writer, which holds the broker's lock."""
+    """The log at `path`, 0600, of `size` bytes. One writer, which holds the broker's lock."""
 
     def __init__(self, path: Path, *, full_durability: bool = False) -> None:
         """Open or create it. Raises `OSError`."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | files.EXACT
         self._fd = os.open(path, flags, 0o600)
-        self._size = os.fstat(self._fd).st_size
+        self.size = os.fstat(self._fd).st_size
         self._full_durability = full_durability
 
     def read(self) -> list[Record]:
         """Return the records of every whole entry, in order. Raises `ValueError` if somebody else wrote it."""
         os.lseek(self._fd, 0, os.SEEK_SET)
         with os.fdopen(os.dup(self._fd), "rb") as log:
-            data = log.read(self._size)
+            data = log.read(self.size)
         records: list[Record] = []
         start = 0
         while start + _HEAD.size <= len(data):
@@ -74,14 +74,14 @@ class RedoLog:
             if self._full_durability:
                 os.fsync(self._fd)
         except OSError:
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self.size)
             raise
-        self._size += written
+        self.size += written
 
     def clear(self) -> None:
         """Forget every entry: all of it is in SQLite."""
         os.ftruncate(self._fd, 0)
-        self._size = 0
+        self.size = 0
 
     def close(self) -> None:
         """Close the file."""

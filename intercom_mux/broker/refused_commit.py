@@ -6,13 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.broker.core.model import Close
-from intercom_mux.wire.frames import encode
+from intercom_mux.wire.frames import Splitter, encode
 
 if TYPE_CHECKING:
     from intercom_mux.broker.core.model import Effects
     from intercom_mux.errors import BrokerError
-
-_HEAD_BYTES = 4
 
 
 def answers(effects: Effects, error: BrokerError) -> list[tuple[int, bytes]]:
@@ -25,14 +23,20 @@ def answers(effects: Effects, error: BrokerError) -> list[tuple[int, bytes]]:
     for item in effects.output:
         if isinstance(item, Close):
             continue
-        frame: dict[str, Any] = json.loads(item[1][_HEAD_BYTES:])
-        if frame["type"] == "delivered" and frame["messageId"] in refused:
-            told.append((item[0], encode(_failed(frame["messageId"], error))))
-        elif frame["type"] == "mux_result" and (frame.get("value") or {}).get("messageId") in refused:
-            problem = {"code": error.code, "message": str(error)}
-            answer = {"type": "mux_result", "requestId": frame["requestId"], "ok": False, "error": problem}
-            told.append((item[0], encode(answer)))
+        for payload in Splitter().feed(item[1]):
+            answer = _answer(json.loads(payload), refused, error)
+            if answer is not None:
+                told.append((item[0], encode(answer)))
     return told
+
+
+def _answer(frame: dict[str, Any], refused: set[str], error: BrokerError) -> dict[str, Any] | None:
+    if frame["type"] == "delivered" and frame["messageId"] in refused:
+        return _failed(frame["messageId"], error)
+    if frame["type"] == "mux_result" and (frame.get("value") or {}).get("messageId") in refused:
+        problem = {"code": error.code, "message": str(error)}
+        return {"type": "mux_result", "requestId": frame["requestId"], "ok": False, "error": problem}
+    return None
 
 
 def _failed(message_id: str, error: BrokerError) -> dict[str, Any]:

@@ -7,33 +7,30 @@ loop instead of asyncio: docs/ARCHITECTURE.md, "Processes", says why.
 from __future__ import annotations
 
 import gc
-import json
 import logging
-import os
 import selectors
 import signal
 import socket
 import time
 from typing import TYPE_CHECKING
 
-from intercom_mux import __version__
 from intercom_mux.broker import refused_commit
 from intercom_mux.broker.ask_files import AskFiles
-from intercom_mux.broker.core.model import Close, Lookup
+from intercom_mux.broker.core.model import Close
 from intercom_mux.broker.journal import BATCH_RECORDS
 from intercom_mux.broker.link import Link
+from intercom_mux.broker.lookups import Lookups
 from intercom_mux.broker.throttle import Throttle
 from intercom_mux.errors import BrokerError, ProtocolError
 from intercom_mux.host import signals
 from intercom_mux.host.files import is_own
 from intercom_mux.host.unix import peer_uid
-from intercom_mux.wire.frames import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intercom_mux.broker.core.core import Core
-    from intercom_mux.broker.core.model import Effects, SaveState
+    from intercom_mux.broker.core.model import Effects, Lookup, SaveState
     from intercom_mux.broker.extension_store import ExtensionStore
     from intercom_mux.broker.journal import Journal
     from intercom_mux.broker.places import Places
@@ -77,6 +74,7 @@ class Server:
         self._tcp_secret = tcp_secret
         self._store = store
         self._journal = journal
+        self._lookups = Lookups(journal)
         self._listeners = listeners
         self._places = places
         self._ask_files = AskFiles(core.state)
@@ -90,8 +88,8 @@ class Server:
         self._lingering: set[Link] = set()
         self._dirty: dict[int, Link] = {}
         self._next_id = 1
+        self._now = now_ms()
         self._used_at = time.monotonic()
-        self._started_at = time.time()
         self._has_more = False
         self._is_stopping = self._is_refused = False
         self._wake, wake_end = socket.socketpair()
@@ -162,6 +160,7 @@ class Server:
             events = self._catch_up_until_needed()
         for _ in range(ROUNDS):
             self._has_more = False
+            self._now = now_ms()
             for key, mask in events:
                 handle: Callable[[int], None] = key.data
                 handle(mask)
@@ -169,17 +168,17 @@ class Server:
             events = self._selector.select(0) if self._has_more else []
             if not events:
                 break
-        now = now_ms()
         due = self._core.next_timer()
-        if due is not None and due <= now:
-            self._core.tick(now)
+        if due is not None and due <= self._now:
+            self._core.tick(self._now)
         self._carry_out()
         for link in self._throttle.rested():
             self._watch(link)
         self._end_lingering()
-        if time.monotonic() >= self._review_at:
+        at = time.monotonic()
+        if at >= self._review_at:
             self._review_places()
-        if time.monotonic() >= self._prune_at:
+        if at >= self._prune_at:
             self._prune()
         self._check_idle()
 
@@ -220,7 +219,7 @@ class Server:
         self._next_id += 1
         self._links[link.id] = link
         self._watch_for(link, link.mask)
-        self._core.connect(link.id, uid, now_ms(), self._tcp_secret if is_tcp else None)
+        self._core.connect(link.id, uid, self._now, self._tcp_secret if is_tcp else None)
 
     def _ready(self, link: Link, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -241,16 +240,14 @@ class Server:
         self._has_more |= len(data) == READ_BYTES
         if link.is_closing:
             return
-        now = now_ms()
         try:
             payloads = link.splitter.feed(data)
-            for payload in payloads:
-                self._core.receive(link.id, payload, now)
+            self._core.receive_all(link.id, payloads, self._now)
             if self._throttle.spend(link, len(payloads)):
                 self._watch(link)
         except ProtocolError as error:
             log.info("connection %s broke the framing: %s", link.id, error)
-            self._core.disconnect(link.id, now)
+            self._core.disconnect(link.id, self._now)
             self._begin_close(link)
 
     def _carry_out(self) -> None:
@@ -310,57 +307,27 @@ class Server:
 
     def _answer(self, lookup: Lookup) -> None:
         link = self._links.get(lookup.connection)
-        if link is None or link.is_closing:
-            return
-        what = "message" if lookup.kind == "message" else "ask"
-        error = {"code": "E_NOT_FOUND", "message": f'No {what} "{lookup.argument[:64]}" of this session'}
-        try:
-            value = self._look_up(lookup)
-        except BrokerError as failure:
-            value, error = None, {"code": failure.code, "message": str(failure)}
-        answer: dict[str, object] = {"type": "mux_result", "requestId": lookup.request_id, "ok": value is not None}
-        answer |= {"value": value} if value is not None else {"error": error}
-        link.put(encode(answer))
-        self._dirty[link.id] = link
-
-    def _look_up(self, lookup: Lookup) -> dict[str, object] | None:
-        if lookup.kind == "status":
-            return self._status(lookup)
-        if lookup.kind == "prune":
-            removed, after = self._journal.prune(now_ms(), **json.loads(lookup.argument))
-            return {"removed": removed, "after": after}
-        return self._journal.look_up(lookup)
-
-    def _status(self, lookup: Lookup) -> dict[str, object]:
-        return {
-            **json.loads(lookup.argument),
-            "pid": os.getpid(),
-            "version": __version__,
-            "uptime_s": round(time.time() - self._started_at, 1),
-            "journal_bytes": self._journal.size_bytes(),
-            "journal": str(self._journal.path),
-            "durability": self._journal.durability,
-        }
+        if link is not None and not link.is_closing:
+            link.put(self._lookups.answer(lookup, now_ms()))
+            self._dirty[link.id] = link
 
     def _flush(self, link: Link) -> None:
         """Write what the socket takes; ask for more room when some is left."""
         link.flush()
-        if link.is_too_slow:
-            log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
-            self._drop(link)
-            return
         if not link.output:
             if link.is_closing:
                 self._half_close(link)
             else:
-                self._core.drained(link.id, now_ms())
+                self._core.drained(link.id, self._now)
+        elif link.is_too_slow:
+            log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
+            self._drop(link)
+            return
         self._watch(link)
 
     def _watch(self, link: Link) -> None:
-        if link.id not in self._links:
-            return
         mask = link.wanted_mask
-        if link.mask == mask:
+        if link.mask == mask or link.id not in self._links:
             return
         # Unwatched rather than watched for nothing: not every selector can, and epoll would tell of a hang-up for ever.
         if not mask:
@@ -402,7 +369,7 @@ class Server:
         if link.mask:
             self._selector.unregister(link.sock)
         link.sock.close()
-        self._core.disconnect(link.id, now_ms())
+        self._core.disconnect(link.id, self._now)
 
     def _check_idle(self) -> None:
         if not self._idle_exit_s:

@@ -6,7 +6,6 @@ reads and writes there too.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -16,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from intercom_mux.mux import record_files
 from intercom_mux.mux.base import SurfaceState
 from intercom_mux.mux.environment import base_environment
-from intercom_mux.paths import IDENTITY_VARIABLE, private_dir
+from intercom_mux.paths import IDENTITY_VARIABLE
 
 if TYPE_CHECKING:
     from intercom_mux.mux.base import SurfaceSpec
@@ -38,12 +38,12 @@ class Record:
     @property
     def pid(self) -> int:
         """The launcher, parent of the program; 0 until it runs."""
-        return _number(self.directory / "pid") or 0
+        return record_files.number(self.directory / "pid") or 0
 
     @property
     def exit_status(self) -> int | None:
         """How the program ended, None while it runs."""
-        return _number(self.directory / "status")
+        return record_files.number(self.directory / "status")
 
     @property
     def title(self) -> str:
@@ -56,7 +56,7 @@ class Record:
     @property
     def is_bracketed(self) -> bool:
         """Whether the program has asked for pastes to be bracketed."""
-        return _number(self.directory / "bracketed") == 1
+        return record_files.number(self.directory / "bracketed") == 1
 
     def put(self, data: bytes, limit_s: float) -> None:
         """Give `data` to the launcher, to be typed.
@@ -102,8 +102,7 @@ def prepare(parent: Path, spec: SurfaceSpec, *, stays: bool = True) -> Path:
 
     The program `launch` in it takes no argument. `stays` keeps the surface after the program's end.
     """
-    number = 1 + max((int(path.name) for path in private_dir(parent).iterdir() if path.name.isdigit()), default=0)
-    directory = private_dir(parent / str(number))
+    directory = record_files.make_directory(parent)
     spec_file = {
         "name": spec.name,
         "argv": list(spec.argv),
@@ -114,19 +113,19 @@ def prepare(parent: Path, spec: SurfaceSpec, *, stays: bool = True) -> Path:
         "log": str(spec.log) if spec.log else None,
         "stays": stays,
     }
-    _write(directory / "launch.json", json.dumps(spec_file, ensure_ascii=True), 0o600)
+    record_files.write_json(directory / "launch.json", spec_file)
     launcher = str(Path(__file__).with_name("cmux_launch.py"))
     words = shlex.join([sys.executable, "-I", "-S", launcher, str(directory)])
     # `down` finds what belongs to a team by this variable in the environment a process was started with.
     identity = spec.env.get(IDENTITY_VARIABLE)
     mark = f"export {IDENTITY_VARIABLE}={shlex.quote(identity)}\n" if identity else ""
-    _write(directory / "launch", f"#!/bin/sh\n{mark}exec {words}\n", 0o700)
+    record_files.write(directory / "launch", f"#!/bin/sh\n{mark}exec {words}\n", 0o700)
     return directory
 
 
 def keep(directory: Path, *, surface: str, workspace: str, pane: str) -> Record:
     """Write down where a prepared surface stands."""
-    _write(directory / "surface.json", json.dumps({"surface": surface, "workspace": workspace, "pane": pane}), 0o600)
+    record_files.write_json(directory / "surface.json", {"surface": surface, "workspace": workspace, "pane": pane})
     record = _read(directory)
     if record is None:
         raise FileNotFoundError(directory)
@@ -135,32 +134,15 @@ def keep(directory: Path, *, surface: str, workspace: str, pane: str) -> Record:
 
 def records(parent: Path) -> list[Record] | None:
     """Return what was opened and not closed again, in order; None where nothing ever was."""
-    try:
-        found = sorted((path for path in parent.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
-    except FileNotFoundError:
-        return None
-    return [record for path in found if (record := _read(path))]
+    found = record_files.directories(parent)
+    return None if found is None else [record for path in found if (record := _read(path))]
 
 
 def _read(directory: Path) -> Record | None:
     """Return a record; None for one that is only half written, or just removed."""
-    try:
-        place = json.loads((directory / "surface.json").read_text())
-        spec = json.loads((directory / "launch.json").read_text())
-    except (OSError, ValueError):
+    found = record_files.read(directory)
+    if found is None:
         return None
+    spec, place = found
     command = os.path.basename(spec["argv"][0])
     return Record(directory, spec["name"], place["surface"], place["workspace"], place["pane"], command)
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)

@@ -5,7 +5,6 @@ One private directory per surface, in which `psmux_launch.py` runs, so that a se
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from intercom_mux.mux import record_files
 from intercom_mux.mux.environment import base_environment
-from intercom_mux.paths import IDENTITY_VARIABLE, private_dir
+from intercom_mux.paths import IDENTITY_VARIABLE
 
 if TYPE_CHECKING:
     from intercom_mux.mux.base import SurfaceSpec
@@ -37,12 +37,12 @@ class Record:
     @property
     def pid(self) -> int:
         """The program; 0 until it runs."""
-        return _number(self.directory / "pid") or 0
+        return record_files.number(self.directory / "pid") or 0
 
     @property
     def exit_status(self) -> int | None:
         """How the program ended, None while it runs."""
-        return _number(self.directory / "status")
+        return record_files.number(self.directory / "status")
 
     def forget(self) -> None:
         """Remove what is kept of it."""
@@ -54,8 +54,7 @@ def prepare(parent: Path, spec: SurfaceSpec | None) -> Path:
 
     It is started by `launch_word` in that directory.
     """
-    number = 1 + max((int(path.name) for path in private_dir(parent).iterdir() if path.name.isdigit()), default=0)
-    directory = private_dir(parent / str(number))
+    directory = record_files.make_directory(parent)
     launch = {
         "name": spec.name if spec else KEEPER,
         "argv": list(spec.argv) if spec else [],
@@ -64,11 +63,11 @@ def prepare(parent: Path, spec: SurfaceSpec | None) -> Path:
         "env": dict(spec.env) if spec else {},
         "unset": list(spec.unset) if spec else [],
     }
-    _write(directory / "launch.json", json.dumps(launch, ensure_ascii=True), 0o600)
+    record_files.write_json(directory / "launch.json", launch)
     argv = [sys.executable, "-I", "-S", str(Path(__file__).with_name("psmux_launch.py")), str(directory)]
     # `down` finds what belongs to a team by this variable in the environment a process was started with.
     identity = spec.env.get(IDENTITY_VARIABLE) if spec else None
-    _write(directory / launch_word()[2:], launch_file(argv, identity), 0o700)
+    record_files.write(directory / launch_word()[2:], launch_file(argv, identity), 0o700)
     return directory
 
 
@@ -89,7 +88,7 @@ def launch_file(argv: list[str], identity: str | None, platform: str = sys.platf
 
 def keep(directory: Path, *, session: str, surface: str) -> Record:
     """Write down where a prepared surface stands."""
-    _write(directory / "surface.json", json.dumps({"session": session, "surface": surface}), 0o600)
+    record_files.write_json(directory / "surface.json", {"session": session, "surface": surface})
     record = _read(directory)
     if record is None:
         raise FileNotFoundError(directory)
@@ -98,11 +97,7 @@ def keep(directory: Path, *, session: str, surface: str) -> Record:
 
 def records(parent: Path) -> list[Record]:
     """Return what was opened and not closed again, in order."""
-    try:
-        found = sorted((path for path in parent.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
-    except FileNotFoundError:
-        return []
-    return [record for path in found if (record := _read(path))]
+    return [record for path in record_files.directories(parent) or () if (record := _read(path))]
 
 
 def remove(directory: Path) -> None:
@@ -112,23 +107,9 @@ def remove(directory: Path) -> None:
 
 def _read(directory: Path) -> Record | None:
     """Return a record; None for one that is only half written, or just removed."""
-    try:
-        place = json.loads((directory / "surface.json").read_text(encoding="utf-8"))
-        spec = json.loads((directory / "launch.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    found = record_files.read(directory)
+    if found is None:
         return None
+    spec, place = found
     command = os.path.basename(spec["argv"][0]) if spec["argv"] else ""
     return Record(directory, spec["name"], place["session"], place["surface"], command)
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)

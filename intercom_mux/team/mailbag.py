@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.team.inbound import may_start_turn
-from intercom_mux.team.routes.base import Outcome, Parcel
+from intercom_mux.team.routes.base import Outcome, Parcel, Taken
 from intercom_mux.team.routes.wording import short_id
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ class Mailbag:
                 self._tell_once(parcel.message_id, f"inbound: {self._inbound}; it waits for the next turn")
                 continue
             reason = await self._deliver(parcel)
+            if parcel.message_id in self._in_hand:
+                return
             if reason and any(route.keeps_order for route in self._routes):
                 self._tell_behind(waiting[index + 1 :], reason)
                 return
@@ -172,7 +174,12 @@ class Mailbag:
     async def _deliver(self, parcel: Parcel) -> str:
         """Deliver one message and tell its sender what became of it; return why it still waits, "" when it does not."""
         message_id = parcel.message_id
-        outcome = await self._offer(parcel)
+        try:
+            outcome = await self._offer(parcel)
+        except Taken:
+            outcome = Outcome("held")
+        if message_id in self._in_hand:
+            return ""
         if outcome.kind not in ("held", "typed-not-submitted"):
             self._finish(message_id, outcome)
             if outcome.kind != "unknown":
@@ -237,13 +244,13 @@ class Mailbag:
         """Return what waits and may be given to the agent by other means than typing, oldest first.
 
         What is being sent, or stands in the composer, is left, and so is all behind it, unless it is among `proved`.
+        What a route only looks for a moment to send is free: the agent's next call may be a long way off.
         """
         free: list[Parcel] = []
         for parcel in self._parcels.values():
             if parcel in proved:
                 continue
-            is_on_its_way = parcel.message_id in self._in_hand or parcel.message_id == self._being_sent
-            if is_on_its_way or self._key(parcel.message_id) in self._log.typing:
+            if parcel.message_id in self._in_hand or self._key(parcel.message_id) in self._log.typing:
                 break
             free.append(parcel)
         return free
@@ -255,7 +262,7 @@ class Mailbag:
             OSError: It cannot be written down; nothing may be given.
         """
         for parcel in parcels:
-            self.journal(parcel.message_id)
+            self._note_typing(parcel.message_id)
         self._in_hand.update(parcel.message_id for parcel in parcels)
 
     def put_down(self, parcels: Sequence[Parcel], *, is_given: bool) -> None:
@@ -288,11 +295,17 @@ class Mailbag:
             self._receipt(message_id, "injected", outcome.kind)
 
     def journal(self, message_id: str) -> None:
-        """Write down that a message is about to be sent.
+        """Write down that a message, which is being offered, is about to be sent.
 
         Raises:
+            Taken: It went another way, or was withdrawn, while its route looked; it must not be sent.
             OSError: It cannot be written.
         """
+        if message_id not in self._parcels or message_id in self._in_hand:
+            raise Taken
+        self._note_typing(message_id)
+
+    def _note_typing(self, message_id: str) -> None:
         self._note(message_id, "typing")
         if message_id in self._parcels:
             self._sent[message_id] = self._parcels[message_id]

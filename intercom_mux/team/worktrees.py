@@ -11,23 +11,22 @@ only the worktree or its branch holds.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux import paths
 from intercom_mux.errors import TeamError
 from intercom_mux.team import worktree_checks
 from intercom_mux.team.command_plan import CommandPlan
 from intercom_mux.team.commands import run
 from intercom_mux.team.git import CHECKOUT_LIMIT_S, GitError, git, holds
 from intercom_mux.team.state import team_id
-from intercom_mux.team.worktree_admin import drop_half_made
+from intercom_mux.team.worktree_admin import broken, relink
+from intercom_mux.team.worktree_records import Record, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,27 +61,6 @@ class WorktreePlan:
     def from_json(cls, value: Json) -> WorktreePlan:
         """Return what `dataclasses.asdict` gave."""
         return cls(**{**value, "setup": CommandPlan(**value["setup"]) if value["setup"] else None})
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A worktree that was made, or is being made.
-
-    Attributes:
-        made_branch: Whether the branch is ours to remove.
-        is_made: False from before git is called until it is done: till then nobody can have worked in it.
-        is_set_up: Whether its setup command has succeeded.
-    """
-
-    peer: str
-    repository: str
-    path: str
-    branch: str
-    base: str
-    keep: str
-    made_branch: bool = True
-    is_made: bool = False
-    is_set_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +159,13 @@ def prepare(
 
     `on_line` is told the peer and a line of its setup's output. Failures are per peer and do not stop the others.
     """
-    records = load(team_id)
-    _drop_half_made(records)
+    records = Records(team_id)
+    _drop_broken(records)
     prepared = Prepared()
     for peer, one in wanted.items():
         try:
-            _prepare(team_id, records, peer, one, prepared)
-            _set_up(team_id, records, peer, one, env, on_line)
+            _prepare(records, peer, one, prepared)
+            _set_up(records, peer, one, env, on_line)
         except TeamError as error:
             prepared.failed[peer] = error
         except OSError as error:
@@ -195,31 +173,33 @@ def prepare(
     return prepared
 
 
-def _prepare(team_id: str, records: dict[str, Record], peer: str, one: WorktreePlan, prepared: Prepared) -> None:
+def _prepare(records: Records, peer: str, one: WorktreePlan, prepared: Prepared) -> None:
     path = Path(one.path)
     record = records.get(peer)
     if record is not None and record.path != one.path:
         told = f"the project or its repository has moved since {record.path} was made"
-        raise GitError(told, hint=f"move or remove that worktree and {_file(team_id)}", path=record.path)
+        raise GitError(told, hint=f"move or remove that worktree and {records.file}", path=record.path)
     if record is not None and not record.is_made:
         _undo(record)
         record = None
-        _forget(team_id, records, peer)
+        records.forget(peer)
+    if record is not None and record.is_going:
+        record = _restore(records, record)
     is_registered = path in worktree_checks.registered(Path(one.repository))
     if is_registered and (path / ".git").exists():
         if record is None:
             record = Record(peer, one.repository, one.path, _branch_of(path), one.base, one.keep, made_branch=False)
-        _keep(team_id, records, replace(record, is_made=True, keep=one.keep))
+        records.keep(replace(record, is_made=True, keep=one.keep))
         if record.branch != one.branch and one.is_named:
             prepared.notices.append(f"{peer}: its kept worktree is on branch {record.branch}, not {one.branch}")
         return
     if path.exists() and any(path.iterdir()):
         raise GitError(f"{path} is there already, and is no worktree of {one.repository}", hint="move it away")
-    _add(team_id, records, peer, one, record)
+    _add(records, peer, one, record)
     prepared.made.append(peer)
 
 
-def _add(team_id: str, records: dict[str, Record], peer: str, one: WorktreePlan, left: Record | None) -> None:
+def _add(records: Records, peer: str, one: WorktreePlan, left: Record | None) -> None:
     """Make the worktree, on the branch that is left of an earlier one if there is any."""
     repository, path = Path(one.repository), Path(one.path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +211,7 @@ def _add(team_id: str, records: dict[str, Record], peer: str, one: WorktreePlan,
     else:
         branch, is_new, is_ours = worktree_checks.free_branch(repository, one.branch), True, True
     record = Record(peer, one.repository, one.path, branch, one.base, one.keep, made_branch=is_ours and is_new)
-    _keep(team_id, records, record)
+    records.keep(record)
     # Forced, as a worktree whose directory somebody has removed is still registered.
     arguments = ["-b", branch, str(path), one.base] if is_new else [str(path), branch]
     force = ["--force"] if path in worktree_checks.registered(repository) else []
@@ -240,19 +220,42 @@ def _add(team_id: str, records: dict[str, Record], peer: str, one: WorktreePlan,
     except GitError:
         _undo(record)
         if left is None:
-            _forget(team_id, records, peer)
+            records.forget(peer)
         else:
-            _keep(team_id, records, left)
+            records.keep(left)
         raise
-    _keep(team_id, records, replace(record, is_made=True, made_branch=is_ours))
+    records.keep(replace(record, is_made=True, made_branch=is_ours))
 
 
-def _drop_half_made(records: dict[str, Record]) -> None:
+def _drop_broken(records: Records) -> None:
     """Have git work again in repositories in which it was killed; all at once, as each is in the way of the others."""
     for record in records.values():
-        if not record.is_made:
+        if not record.is_made or record.is_going:
             with suppress(GitError):
-                drop_half_made(Path(record.repository), Path(record.path))
+                _drop_broken_of(record)
+
+
+def _drop_broken_of(record: Record) -> None:
+    path = Path(record.path)
+    for entry in broken(Path(record.repository), path):
+        # The entry last, for it tells whose the files are.
+        if not record.is_made:
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _restore(records: Records, record: Record) -> Record:
+    """Make a worktree whole again whose removal was interrupted, if there is anything of it; return its record.
+
+    git removes the files first and the entry last, so what is missing can be written again, over nothing that is there.
+    """
+    path = Path(record.path)
+    if path.exists():
+        relink(Path(record.repository), path)
+        holds(path, "checkout-index", "--all", "--quiet")
+    record = replace(record, is_going=False)
+    records.keep(record)
+    return record
 
 
 def _undo(record: Record) -> None:
@@ -272,8 +275,7 @@ def _undo(record: Record) -> None:
 
 
 def _set_up(
-    team_id: str,
-    records: dict[str, Record],
+    records: Records,
     peer: str,
     one: WorktreePlan,
     env: dict[str, str],
@@ -285,7 +287,7 @@ def _set_up(
         run(f"setup of {peer}", one.setup, ours, lambda line: on_line(peer, line))
     if not Path(one.cwd).is_dir():
         raise GitError(f"{one.cwd} is not in the worktree: no file of that directory is committed")
-    _keep(team_id, records, replace(record, is_set_up=True))
+    records.keep(replace(record, is_set_up=True))
 
 
 # -- down ----------------------------------------------------------------------------------------------------------
@@ -296,18 +298,18 @@ def clear(team_id: str, peers: Iterable[str] | None = None) -> list[Kept]:
 
     Nobody may run in them any more. Idempotent; never raises for a repository that is gone or refuses.
     """
-    records = load(team_id)
-    _drop_half_made(records)
+    records = Records(team_id)
+    _drop_broken(records)
     kept = []
     for record in list(records.values()):
         if peers is not None and record.peer not in peers:
             continue
         try:
-            left = _clear(record)
+            left = _clear(records, record)
         except (TeamError, OSError) as error:
             left = Kept(record.peer, record.path, record.branch, str(error))
         if left is None or not left.path:
-            _forget(team_id, records, record.peer)
+            records.forget(record.peer)
         if left is not None:
             kept.append(left)
     return kept
@@ -315,13 +317,13 @@ def clear(team_id: str, peers: Iterable[str] | None = None) -> list[Kept]:
 
 def unsaved(team_id: str, peer: str) -> str | None:
     """Return what would be lost if the worktree of `peer` went, None for nothing or when it has none."""
-    record = load(team_id).get(peer)
+    record = Records(team_id).get(peer)
     if record is None or not Path(record.path).exists():
         return None
     return worktree_checks.uncommitted(Path(record.path)) or worktree_checks.unmerged(Path(record.path), record.branch)
 
 
-def _clear(record: Record) -> Kept | None:
+def _clear(records: Records, record: Record) -> Kept | None:
     repository, path = Path(record.repository), Path(record.path)
     if not record.is_made:
         _undo(record)
@@ -329,22 +331,37 @@ def _clear(record: Record) -> Kept | None:
     if not path.exists():
         if repository.exists():
             holds(repository, "worktree", "prune")
-        return None
+        return _clear_branch(record) if record.is_going else None
+    if record.is_going:
+        record = _restore(records, record)
     if record.keep == "always":
         return Kept(record.peer, record.path, record.branch, "keep: always")
     if changed := worktree_checks.uncommitted(path):
         return Kept(record.peer, record.path, record.branch, changed)
-    tip = worktree_checks.tip(repository, record.branch)
     alone = worktree_checks.unmerged(path, record.branch)
     is_detached = not worktree_checks.is_on(path, record.branch)
     if alone and (record.keep == "if-changed" or is_detached or not record.made_branch):
         return Kept(record.peer, record.path, record.branch, alone)
-    # Without --force git looks once more for what is not committed, in the instant that it removes.
-    git(repository, "worktree", "remove", record.path)
-    _remove_empty_parents(path)
-    if alone:
+    records.keep(replace(record, is_going=True))
+    try:
+        # Without --force git looks once more for what is not committed, in the instant that it removes.
+        git(repository, "worktree", "remove", record.path)
+    except GitError:
+        _restore(records, record)
+        raise
+    return _clear_branch(record)
+
+
+def _clear_branch(record: Record) -> Kept | None:
+    """Remove what is left when a worktree has gone: empty directories, and its branch unless commits are only there."""
+    repository = Path(record.repository)
+    _remove_empty_parents(Path(record.path))
+    tip = worktree_checks.tip(repository, record.branch)
+    if tip is None:
+        return None
+    if alone := worktree_checks.unmerged(repository, record.branch):
         return Kept(record.peer, "", record.branch, alone)
-    if record.made_branch and tip:
+    if record.made_branch:
         _remove_branch(repository, record.branch, tip)
     return None
 
@@ -364,48 +381,3 @@ def _remove_empty_parents(path: Path) -> None:
 
 def _branch_of(path: Path) -> str:
     return git(path, "rev-parse", "--abbrev-ref", "HEAD")
-
-
-# -- records -------------------------------------------------------------------------------------------------------
-
-
-def load(team_id: str) -> dict[str, Record]:
-    """Return the team's worktrees by peer.
-
-    Raises:
-        TeamError: The record is damaged.
-    """
-    file = _file(team_id)
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return {row["peer"]: Record(**row) for row in rows}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        hint = "see `git worktree list` for what there is, then remove the file"
-        raise TeamError(f"cannot read {file}: {error}", code="E_TEAM_STATE", hint=hint) from error
-
-
-def _keep(team_id: str, records: dict[str, Record], record: Record) -> None:
-    records[record.peer] = record
-    _save(team_id, records)
-
-
-def _forget(team_id: str, records: dict[str, Record], peer: str) -> None:
-    records.pop(peer, None)
-    _save(team_id, records)
-
-
-def _save(team_id: str, records: dict[str, Record]) -> None:
-    file = _file(team_id)
-    if not records:
-        file.unlink(missing_ok=True)
-        return
-    paths.private_dir(file.parent)
-    temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps([asdict(record) for record in records.values()], indent=1), encoding="utf-8")
-    temporary.replace(file)
-
-
-def _file(team_id: str) -> Path:
-    return paths.team_state_dir(team_id) / "worktrees.json"

@@ -175,11 +175,13 @@ class Board(App[None]):
     def on_board_seen(self, event: Seen) -> None:
         """Show a look."""
         self._seen = event.snapshot
-        self._show()
+        if self.is_running:
+            self._show()
 
     def on_board_lost(self, event: Lost) -> None:
         """Say that what stands there is old."""
-        self._head(((f"{self._team}  DISCONNECTED: {event.why} · trying again", ""),), is_lost=True)
+        if self.is_running:
+            self._head(((f"{self._team}  DISCONNECTED: {event.why} · trying again", ""),), is_lost=True)
 
     def _show(self) -> None:
         """Bring the widgets up to date; each draws only what differs."""
@@ -211,7 +213,8 @@ class Board(App[None]):
             self._base.query_one(TabbedContent).get_tab(name).label = Content(text)
 
     def _preview(self) -> None:
-        if self.chosen is not None and self._base.query_one(TabbedContent).active == "screen":
+        # At the end the widgets go before the last event has come; here and in the other handlers.
+        if self.is_running and self.chosen is not None and self._base.query_one(TabbedContent).active == "screen":
             self._capture(self.chosen)
 
     @work(thread=True, exclusive=True, group="screen")
@@ -221,7 +224,7 @@ class Board(App[None]):
 
     def on_board_captured(self, event: Captured) -> None:
         """Show a screen."""
-        if event.peer == self.chosen:
+        if self.is_running and event.peer == self.chosen:
             lines = [model.Line(((_visible(line), ""),)) for line in event.text.rstrip().splitlines()]
             self._lines("screen").show(lines, f"{event.peer} has printed nothing.")
 
@@ -244,8 +247,9 @@ class Board(App[None]):
 
     def on_peers_chosen(self) -> None:
         """Show the screen of the peer that was chosen at once."""
-        self._label("screen", f"Screen {self.chosen or ''}".strip())
-        self._preview()
+        if self.is_running:
+            self._label("screen", f"Screen {self.chosen or ''}".strip())
+            self._preview()
 
     def on_tabbed_content_tab_activated(self) -> None:
         """Likewise."""

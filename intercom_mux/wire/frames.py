@@ -21,7 +21,9 @@ MAX_FRAME_BYTES = 1_048_576
 MAX_NESTING = 64
 """Deepest nesting that the broker takes: what it passes on must be readable inside any frame, in any program."""
 
-_LENGTH = Struct(">I")
+LENGTH = Struct(">I")
+"""What stands before each payload."""
+
 _FLOAT_MAX = 1.7976931348623157e308
 
 
@@ -82,7 +84,7 @@ def frame(payload: bytes) -> bytes:
         raise ProtocolError(
             f"frame of {size} bytes is larger than {MAX_FRAME_BYTES}", code="E_FRAME_TOO_LARGE", size_bytes=size
         )
-    return _LENGTH.pack(size) + payload
+    return LENGTH.pack(size) + payload
 
 
 def encode(value: dict[str, Any]) -> bytes:
@@ -189,10 +191,11 @@ def _check_nesting(value: dict[str, Any], limit: int) -> None:
 class Splitter:
     """Cut a byte stream into payloads, whatever the chunks. After an error it must not be fed again."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_begun", "_wanted")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._begun = bytearray()
+        self._wanted = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads completed by `data`, in order.
@@ -200,24 +203,30 @@ class Splitter:
         Raises:
             ProtocolError: A frame declares more than `MAX_FRAME_BYTES`; raised before any of it is buffered.
         """
-        buffer = self._buffer
-        buffer += data
+        if self._begun:
+            self._begun += data
+            if len(self._begun) < self._wanted:
+                return []
+            data = bytes(self._begun)
         payloads: list[bytes] = []
-        start = 0
-        while len(buffer) - start >= 4:
-            (size,) = _LENGTH.unpack_from(buffer, start)
-            if size > MAX_FRAME_BYTES:
-                raise ProtocolError(f"frame of {size} bytes is larger than {MAX_FRAME_BYTES}", code="E_FRAME_TOO_LARGE")
-            end = start + 4 + size
-            if end > len(buffer):
+        start, size = 0, len(data)
+        self._wanted = LENGTH.size
+        while start + LENGTH.size <= size:
+            (length,) = LENGTH.unpack_from(data, start)
+            if length > MAX_FRAME_BYTES:
+                raise ProtocolError(
+                    f"frame of {length} bytes is larger than {MAX_FRAME_BYTES}", code="E_FRAME_TOO_LARGE"
+                )
+            end = start + LENGTH.size + length
+            if end > size:
+                self._wanted = end - start
                 break
-            payloads.append(bytes(buffer[start + 4 : end]))
+            payloads.append(data[start + LENGTH.size : end])
             start = end
-        if start:
-            del buffer[:start]
+        self._begun = bytearray(data[start:])
         return payloads
 
     @property
     def pending_bytes(self) -> int:
         """Bytes of the frame that is not complete yet."""
-        return len(self._buffer)
+        return len(self._begun)

@@ -48,9 +48,9 @@ def test_slow_programs_are_asked_at_once_and_given_up(home: Path) -> None:
     for name in ("one", "two", "three", "four"):
         program(home, name, "exec sleep 60")
     begun = time.monotonic()
-    agents = surveyed(limit_s=1)
+    agents = surveyed(limit_s=2)
     assert [agents[name].version for name in ("one", "four")] == [None, None]
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 7
 
 
 def test_a_faulty_profile_is_shown_with_its_fault(home: Path) -> None:

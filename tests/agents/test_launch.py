@@ -75,6 +75,14 @@ def test_claude_is_wired_by_files_of_its_launch() -> None:
     assert not [verb for verb in ("up", "down", "spawn", "kill", "restart") if f"intercom-mux {verb}:" in allowed]
 
 
+def test_claude_is_told_of_trust_for_its_start_alone() -> None:
+    """A variable of its start answers the question about the directory, only when the layout trusts it."""
+    asks = started("claude")
+    trusted = started("claude", trust=True)
+    assert trusted.env == asks.env | {"CLAUDE_CODE_SANDBOXED": "1"}
+    assert (trusted.argv, trusted.files) == (asks.argv, asks.files)
+
+
 def test_codex_is_wired_by_its_command_line() -> None:
     """Its turn ends call us, our tools need no dialog and get the identity; hooks and trust only when it is trusted."""
     options = of_codex(started("codex", briefing=NASTY).argv)

@@ -57,8 +57,7 @@ class Peer:
     def acknowledge(self, frame: bytes) -> None:
         """Confirm a message, in batches as a client that reads a burst would; the id stands first in its message."""
         start = frame.index(b'"message":{"id":"') + 17
-        payload = b'{"type":"message_receipt","receipt":{"messageId":"%s","status":"acknowledged","timestamp":1}}'
-        payload %= frame[start : frame.index(b'"', start)]
+        payload = receipt_frame(frame[start : frame.index(b'"', start)])
         self.receipts += struct.pack(">I", len(payload)) + payload
         if len(self.receipts) > 8_192:
             self.sock.sendall(self.receipts)
@@ -72,11 +71,22 @@ class Peer:
                 return frame
 
 
+def answers(path: str) -> bool:
+    """Return whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
+
+
 def send_frame(to: str, message_id: str, *, ask: bool = False, reply_to: str = "") -> bytes:
     """Return a `send` frame's payload as a client writes it."""
     extra = ',"expectsReply":true' if ask else f',"replyTo":"{reply_to}"' if reply_to else ""
     head = f'{{"type":"send","to":"{to}","message":{{"id":"{message_id}","timestamp":1{extra},'
     return (head + f'"content":{{"text":"{TEXT}"}}}}}}').encode()
+
+
+def receipt_frame(message_id: bytes) -> bytes:
+    """Return the payload of a receipt as a client writes it."""
+    return b'{"type":"message_receipt","receipt":{"messageId":"%b","status":"acknowledged","timestamp":1}}' % message_id
 
 
 def round_trip_s(path: str) -> float:
@@ -92,10 +102,8 @@ def round_trip_s(path: str) -> float:
         answerer.put(send_frame("asker", f"{ask_id}-r", reply_to=ask_id))
         asker.get_message()
         spent.append(time.perf_counter() - begun)
-        receipt = {"messageId": ask_id, "status": "acknowledged", "timestamp": 1}
-        answerer.put(json.dumps({"type": "message_receipt", "receipt": receipt}).encode())
-        receipt["messageId"] = f"{ask_id}-r"
-        asker.put(json.dumps({"type": "message_receipt", "receipt": receipt}).encode())
+        answerer.put(receipt_frame(ask_id.encode()))
+        asker.put(receipt_frame(b"%b-r" % ask_id.encode()))
     asker.sock.close()
     answerer.sock.close()
     return statistics.median(spent)
@@ -168,7 +176,7 @@ def main() -> None:
         for turn in range(REPEATS):
             relay_path = str(root / f"relay{turn}.sock")
             relay = subprocess.Popen([relay_binary, relay_path])
-            while not Path(relay_path).exists():
+            while not answers(relay_path):
                 time.sleep(0.01)
             for name, path in (("relay", relay_path), ("ours", ours)):
                 trips[name].append(round_trip_s(path))

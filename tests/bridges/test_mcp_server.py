@@ -197,6 +197,7 @@ def test_the_supervisor_is_contacted_in_three_ways(planner: Peer, worker: Peer) 
         assert error["code"] == "E_INVALID_INTERVIEW"
 
     talk(scenario)
+    wait_until(lambda: len(planner.texts()) == 3, what="the update")
     headings = [each.split("\n")[0] for each in planner.texts()]
     assert headings == [
         "Subagent needs a supervisor decision.",

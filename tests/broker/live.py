@@ -91,11 +91,11 @@ class Line:
         return self.register(f"blue-{name}", name, {"version": 1, "team": BLUE, "role": "worker", "token": "secret"})
 
     def send(self, to: str, text: str, message_id: str, **keys: Any) -> Self:
-        message = {"id": message_id, "timestamp": time.time() * 1000, "content": {"text": text}, **keys}
+        message = {"id": message_id, "timestamp": time.time_ns() // 1_000_000, "content": {"text": text}, **keys}
         return self.post(type="send", to=to, message=message)
 
     def confirm(self, message_id: str) -> Self:
-        receipt = {"messageId": message_id, "status": "acknowledged", "timestamp": time.time() * 1000}
+        receipt = {"messageId": message_id, "status": "acknowledged", "timestamp": time.time_ns() // 1_000_000}
         return self.post(type="message_receipt", receipt=receipt)
 
 

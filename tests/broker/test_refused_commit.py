@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from intercom_mux import paths
+from intercom_mux.wire.frames import encode
 from tests.broker.live import Line, broker_pid, is_gone, start
 from tests.support import wait_until
 
@@ -27,10 +28,10 @@ def lines(home: Path) -> Iterator[tuple[Line, Line]]:
         yield planner.peer("planner"), scout.register("id-scout", "scout")
 
 
-def fill_the_disk() -> int:
+def fill_the_disk(room: int = len(BIG) // 2) -> int:
     """Let the broker's files grow no more than a little; return its pid."""
     pid = broker_pid()
-    size = paths.journal_file().with_suffix(".redo").stat().st_size + len(BIG) // 2
+    size = paths.journal_file().with_suffix(".redo").stat().st_size + room
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
     return pid
 
@@ -52,6 +53,19 @@ def test_the_sender_hears_it_and_the_message_is_not_there_later(lines: tuple[Lin
         assert scout.until("message")["message"]["id"] == "m1"
         planner.send("scout", BIG, "m2").until("delivered")
         assert scout.until("message")["message"]["id"] == "m2"
+
+
+def test_a_run_of_messages_is_refused_one_by_one(lines: tuple[Line, Line]) -> None:
+    """What the broker takes at once is answered message by message."""
+    planner, scout = lines
+    ids = [f"m{number}" for number in range(5)]
+    fill_the_disk(room=1_000)
+    content = {"text": BIG[:1_000]}
+    frames = [{"type": "send", "to": "scout", "message": {"id": i, "timestamp": 1, "content": content}} for i in ids]
+    planner.sock.sendall(b"".join(map(encode, frames)))
+    told = [(frame["messageId"], frame["code"]) for frame in planner.rest() if frame["type"] == "delivery_failed"]
+    assert told == [(message_id, "E_JOURNAL") for message_id in ids]
+    assert [frame for frame in scout.rest() if frame["type"] == "message"] == []
 
 
 def test_an_ask_whose_reply_was_refused_is_still_open(lines: tuple[Line, Line]) -> None:

@@ -236,7 +236,7 @@ def test_a_pane_gets_a_ticket_before_its_tool_limit(crew: dict[str, Peer], monke
     crew["planner"].enter_pane(monkeypatch, ask_wait_s=0.2)
     with pytest.raises(AskTicket, match="goes on as ticket"):
         _fastpath.run(["ask", "worker-1", "hi"])
-    (frame,) = crew["worker-1"].of_type("message")
+    (frame,) = wait_until(lambda: crew["worker-1"].of_type("message"), what="the ask")
     crew["worker-1"].reply(frame["message"], "late")
     wait_until(lambda: crew["planner"].texts() == ["late"], what="the late reply at the peer")
 

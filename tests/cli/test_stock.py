@@ -286,7 +286,7 @@ def test_commands_of_one_terminal_do_not_displace_each_other(stock: Path) -> Non
         assert [row["self"] for row in rows] == [False, True]
         quiet.send(me(), "because", replyTo=ask_id)
         assert end(waiting).out == "because\n"
-        assert [event["type"] for event in quiet.events].count("session_left") == 2
+        wait_until(lambda: [event["type"] for event in quiet.events].count("session_left") == 2, what="both ends")
 
 
 def test_a_stranger_cannot_answer(pi: V1Client, stock: Path) -> None:

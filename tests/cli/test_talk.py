@@ -69,6 +69,7 @@ def test_the_same_message_id_delivers_once(both: Both, planner: Peer) -> None:
     assert both.click("send", "planner", "hello", "--message-id", "a" * 32) == first
     with pytest.raises(DeliveryError, match="different"):
         both.click("send", "planner", "other", "--message-id", "a" * 32)
+    wait_until(planner.texts, what="the message")
     assert planner.texts() == ["hello"]
 
 

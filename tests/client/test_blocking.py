@@ -216,7 +216,7 @@ def test_ask_many_yields_every_outcome_once(planner: Client, worker: Line) -> No
     """Replies as they come, a refusal at once, a time-out last."""
     with Line() as silent, Answering(worker):
         silent.peer("worker-2")
-        outcomes = dict(planner.ask_many(["worker-1", "worker-9", "worker-2"], "how?", timeout_s=0.6))
+        outcomes = dict(planner.ask_many(["worker-1", "worker-9", "worker-2"], "how?", timeout_s=2))
     assert isinstance(outcomes["worker-1"], Reply)
     assert isinstance(outcomes["worker-9"], DeliveryError)
     assert isinstance(outcomes["worker-2"], AskTimeout)
@@ -225,11 +225,11 @@ def test_ask_many_yields_every_outcome_once(planner: Client, worker: Line) -> No
 def test_the_limit_of_a_pane_holds_for_all_asks_together(planner: Client, worker: Line) -> None:
     """Three silent peers cost the limit once, not three times."""
     names = ["worker-1", "worker-2", "worker-3"]
-    with Line() as two, Line() as three, Client.connect(pane("planner", ask_wait_s=0.3)) as hurried:
+    with Line() as two, Line() as three, Client.connect(pane("planner", ask_wait_s=1)) as hurried:
         two.peer("worker-2"), three.peer("worker-3")
         began = time.monotonic()
         outcomes = list(hurried.ask_many(names, "how?"))
-        assert time.monotonic() - began < 0.8 * SCALE
+        assert time.monotonic() - began < 2.5 * SCALE
     assert [type(outcome) for _, outcome in outcomes] == [AskTicket] * 3
 
 

@@ -151,9 +151,11 @@ def test_paste_then_enter_reaches_the_program(mux: Multiplexer, home: Path) -> N
     mux.paste(opened["a"], "first\r\nsecond; ünï 漢")
     wait_until(lambda: "second; ünï 漢" in mux.capture(opened["a"]), what="pasted text")
     mux.press_enter(opened["a"])
+    # The one in memory runs no program, which repeats its line.
+    times = 1 if isinstance(mux, MemoryMultiplexer) else 2
+    wait_until(lambda: mux.capture(opened["a"]).count("second; ünï 漢") == times, what="what the program prints")
     mux.paste(opened["a"], "third")
-    # Not at the end: the program may repeat the line before it only now.
-    wait_until(lambda: "third" in mux.capture(opened["a"]), what="text after Enter")
+    wait_until(lambda: mux.capture(opened["a"]).endswith("third"), what="text after Enter")
     assert mux.capture(opened["b"]) == ""
 
 

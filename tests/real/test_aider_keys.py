@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.real.agents import AGENTS
-from tests.real.model_server import Say, Shell, Talk, reply_with
+from tests.real.model_server import Say, Shell, Talk, read_body, reply_with
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -69,6 +70,61 @@ def test_a_peer_asks_and_gets_the_answer_with_a_persons_yes(team: RealTeam) -> N
     assert team.as_friend("result", ticket).code != 0
     team.press("Enter")
     wait_until(lambda: team.as_friend("result", ticket).out.strip() == "blue-42", what="the answer")
+
+
+def test_the_output_of_the_command_that_reads_is_cut(team: RealTeam) -> None:
+    """Of 100 KB only the command that reads them is typed, and a person's two Yes give its output to the model.
+
+    aider stops reading when the command has ended, so that the end may be missing; the beginning is there.
+    """
+    body = _long_body()
+    team.model.when("read it", read_body, Say("read"))
+    (team.home / "body").write_text(body)
+    team.up()
+    team.as_friend("send", "agent", "--file", str(team.home / "body"))
+    team.wait_dialog()
+    assert "counted" not in team.screen()
+    team.press("Enter")
+    wait_until(lambda: "Add command output to the chat?" in team.screen(), what="the question about the output")
+    team.press("Enter")
+    team.as_friend("send", "agent", "mind the pears-2")
+    team.reached("pears-2")
+    (text,) = team.model.prompts_containing("melons-3")
+    came = _squashed(text[text.index("the melons-3") :])
+    assert _squashed(body).startswith(came)
+
+
+def test_a_long_message_comes_whole_by_a_file(team: RealTeam) -> None:
+    """100 KB reach the model whole when a person writes them to a file and adds it to the chat."""
+    body = _long_body()
+    (team.home / "body").write_text(body)
+    team.up()
+    team.as_friend("send", "agent", "--file", str(team.home / "body"))
+    team.reached("read it: ")
+    short = re.search(r"intercom-mux inbox ([0-9a-z]+)", team.model.prompts_containing("read it: ")[0])
+    assert short is not None
+    team.press("-l", f"/run intercom-mux inbox {short[1]} > message.txt")
+    team.press("Enter")
+    team.wait_dialog()
+    team.press("n", "Enter")
+    team.wait_status("idle")
+    team.press("-l", "/read-only message.txt")
+    team.press("Enter")
+    wait_until(lambda: "Readonly: message.txt" in team.screen(), what="the file in the chat")
+    team.as_friend("send", "agent", "mind the pears-2")
+    team.reached("pears-2")
+    (text,) = team.model.prompts_containing("melons-3")
+    assert _squashed(body) in _squashed(text)
+
+
+def _long_body() -> str:
+    body = "the melons-3 begin, " + "".join(f"line {number}: counted\n" for number in range(6_000)) + "the plums-4 end"
+    assert len(body) > 100_000
+    return body
+
+
+def _squashed(text: str) -> str:
+    return "".join(text.split())
 
 
 def _is_held(team: RealTeam, why: str) -> None:

@@ -90,11 +90,13 @@ def test_a_field_of_any_kind_never_breaks_it(field: str, value: object) -> None:
         assert json.loads(child_request.answer(found, "left", (), 1))["message"] == "left"
 
 
-@given(st.integers(0, len(json.dumps(request())) - 1))
+WHOLE = request()
+
+
+@given(st.integers(0, len(json.dumps(WHOLE)) - 1))
 def test_a_half_written_file_is_passed_over(length: int) -> None:
     """However much of it is there."""
-    value = request()
-    assert child_request.read(json.dumps(value).encode()[:length], value["id"]) is None
+    assert child_request.read(json.dumps(WHOLE).encode()[:length], WHOLE["id"]) is None
 
 
 def test_the_id_in_the_file_must_be_that_of_its_name() -> None:

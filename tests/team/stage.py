@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux import paths
 from intercom_mux.client.blocking import Client
 from intercom_mux.client.identity import Identity
+from intercom_mux.client.watch import Watcher
 from intercom_mux.layout.find import find_layout
 from intercom_mux.layout.load import load_layout
 from intercom_mux.team import state as team_states
@@ -19,7 +20,7 @@ from intercom_mux.team.multiplexer import multiplexer_of
 from intercom_mux.team.plan import make_plan
 from intercom_mux.team.spare_daemon import SpareDaemon
 from intercom_mux.team.up import up
-from tests.support import wait_until
+from tests.support import SCALE, wait_until
 
 if TYPE_CHECKING:
     from intercom_mux.layout.model import Layout
@@ -160,7 +161,27 @@ class Stage:
 
     def shell(self, name: str = "tester") -> Client:
         """Return a client that acts as a terminal outside the team, looking at it."""
-        return Client.connect(Identity(f"shell-{name}", name, paths.broker_socket(), scope="", team=self.id))
+        return Client.connect(self._terminal(name))
+
+    def _terminal(self, name: str) -> Identity:
+        return Identity(f"shell-{name}", name, paths.broker_socket(), scope="", team=self.id)
+
+    def leave(self, peer: str, text: str, sender: str = "tester") -> str:
+        """Send what cannot be delivered now; return its id once the daemon has it and holds it.
+
+        The broker's word that it was sent says nothing of the daemon, which may not have read it yet.
+        """
+
+        def stop_when_held(receipt: Json) -> None:
+            if receipt["status"] == "queued":
+                raise _Held(receipt["messageId"])
+
+        with Watcher.connect(self._terminal(sender)) as client:
+            try:
+                client.follow(peer, text, timeout_s=10 * SCALE, on_receipt=stop_when_held)
+            except _Held as held:
+                return str(held)
+        raise AssertionError(f"{text!r} was delivered at once")
 
     def member(self, peer: str) -> Client:
         """Return a client that acts as a peer, as a command in its pane does."""
@@ -170,6 +191,15 @@ class Stage:
                 value["session"], value["name"], Path(value["socket"]), value["scope"], value["team"], value["token"]
             )
         )
+
+    def wait_held(self, reason: str, *, asks: int = 1, peer: str = "agent") -> None:
+        """Wait until the daemon holds as many asks to a peer, for a reason in whose text is `reason`."""
+
+        def is_held() -> bool:
+            notes = [row["note"] for row in self.member_pending(peer)]
+            return len(notes) == asks and all(reason in note for note in notes)
+
+        wait_until(is_held, what=f"{asks} asks held: {reason}")
 
     def member_pending(self, peer: str = "agent") -> list[Json]:
         """The open asks to a peer."""
@@ -181,6 +211,10 @@ class Stage:
         """Name → live status of the team's connected peers."""
         with self.shell("looker") as client:
             return {row["name"]: row["status"] for row in client.sessions() if row["team_id"] == self.id}
+
+
+class _Held(Exception):
+    """The daemon holds a message, whose id this is."""
 
 
 def _if_in(text: str, screen: str) -> str:

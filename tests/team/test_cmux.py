@@ -86,9 +86,15 @@ def test_a_team_lives_and_ends_beside_its_user(cmux: Standin, home: Path) -> Non
     daemon = cmux.surfaces()[2]["id"]
     wait_until(lambda: "T1 started 60%" in cmux.screen(daemon), what="the task on the daemon's screen")
     assert all(f"{name} " in cmux.screen(daemon) for name in PEERS)
-    sidebar = cmux.look()["sidebar"][cmux.workspace]
-    assert sidebar["progress"] == "0.60 0/1 done · T1 60%"
-    assert sidebar["log"] == ["[progress] T1 started 60% · worker · half"]
+
+    def sidebar() -> dict[str, Any]:
+        shown: dict[str, Any] = cmux.look()["sidebar"][cmux.workspace]
+        return shown
+
+    # The log comes first, then the bar.
+    wait_until(lambda: sidebar()["progress"], what="the task in the sidebar")
+    assert sidebar()["progress"] == "0.60 0/1 done · T1 60%"
+    assert sidebar()["log"] == ["[progress] T1 started 60% · worker · half"]
     status, out = inside.run("down")
     assert status == 0, out
     assert {row["id"] for row in cmux.surfaces()} == {cmux.user, theirs}

@@ -79,6 +79,7 @@ def test_an_idle_agent_is_woken_and_gets_the_body_beside_the_prompt(hooked: Stag
     with hooked.shell() as shell:
         outcome = asking(shell, "agent", "What now?\nTell me.", receipts.append)
         wait_until(lambda: len(hooked.model()) == 2, what="prompt and context")
+        wait_until(lambda: len(receipts) == 2, what="word that it was submitted")
         with hooked.member("agent") as agent:
             agent.reply("Nothing.")
         assert outcome().text == "Nothing."
@@ -87,7 +88,7 @@ def test_an_idle_agent_is_woken_and_gets_the_body_beside_the_prompt(hooked: Stag
     assert context["context"].endswith("\nWhat now?\nTell me.")
     assert context["context"].startswith("[intercom] from tester · ask ")
     assert hooked.inputs() == ["paste", "enter"]
-    assert [(one["status"], one.get("detail")) for one in receipts][:2] == [
+    assert [(one["status"], one.get("detail")) for one in receipts] == [
         ("receiver_received", None),
         ("injected", "submitted"),
     ]
@@ -99,11 +100,10 @@ def test_a_busy_agent_gets_messages_at_its_next_tool_each_in_its_block(gate: Gat
     stage = gate.stage
     gate.work()
     typed = stage.inputs()
-    with stage.shell("one") as one, stage.shell("two") as two:
-        one.send("agent", "first\n/quit")
-        two.send("agent", "!rm -rf .")
-        gate.use_tool()
-        wait_until(lambda: len(stage.model()) == 2, what="context")
+    stage.leave("agent", "first\n/quit", "one")
+    stage.leave("agent", "!rm -rf .", "two")
+    gate.use_tool()
+    wait_until(lambda: len(stage.model()) == 2, what="context")
     context = stage.model()[1]["context"]
     header = r"\[intercom\] from {} · message \w{{8}}\n"
     expected = header.format("one") + r"first\n/quit\n\n" + header.format("two") + r"!rm -rf \."
@@ -119,10 +119,9 @@ def test_what_comes_late_in_a_turn_makes_the_agent_go_on(gate: Gate) -> None:
     """At the end of a turn a waiting message starts another round, once; without one the agent comes to rest."""
     stage = gate.stage
     gate.work()
-    with stage.shell() as shell:
-        shell.send("agent", "one more thing")
-        gate.rest()
-        wait_until(lambda: len(stage.model()) == 3, what="block and its context")
+    stage.leave("agent", "one more thing")
+    gate.rest()
+    wait_until(lambda: len(stage.model()) == 3, what="block and its context")
     assert "one more thing" not in stage.model()[1]["block"]
     assert stage.model()[2]["context"].endswith("\none more thing")
     gate.settle()
@@ -176,10 +175,9 @@ def test_an_interrupt_that_no_hook_tells_does_not_leave_the_agent_busy(gate: Gat
     """When the screen shows the agent idle again, the last report gives way, and a waiting message goes out."""
     stage = gate.stage
     gate.work()
-    with stage.shell() as shell:
-        shell.send("agent", "hello")
-        (stage.project / "interrupt").touch()
-        wait_until(lambda: any("hello" in text for text in texts(stage)), what="the message")
+    stage.leave("agent", "hello")
+    (stage.project / "interrupt").touch()
+    wait_until(lambda: any("hello" in text for text in texts(stage)), what="the message")
     gate.rest()
 
 
@@ -210,10 +208,9 @@ def test_a_large_body_comes_whole_by_reference(gate: Gate) -> None:
     stage = gate.stage
     body = "0123456789abcde\n" * 6400
     gate.work()
-    with stage.shell() as shell:
-        message = shell.send("agent", body)["messageId"]
-        gate.use_tool()
-        wait_until(lambda: len(stage.model()) == 2, what="context")
+    message = stage.leave("agent", body)
+    gate.use_tool()
+    wait_until(lambda: len(stage.model()) == 2, what="context")
     context = stage.model()[1]["context"]
     assert f"read it: intercom-mux inbox {message[:8]}" in context
     assert len(context) < 1000
@@ -291,7 +288,7 @@ def test_a_busy_agent_answers_what_it_was_given_in_its_turn(gate: Gate) -> None:
     gate.work()
     with gate.stage.shell() as shell:
         outcome = asking(shell, "agent", "Please do it.")
-        wait_until(lambda: gate.stage.member_pending(), what="the ask")
+        gate.stage.wait_held("thinking")
         gate.use_tool()
         wait_until(lambda: len(gate.stage.model()) == 2, what="context")
         gate.rest()
@@ -308,7 +305,7 @@ def test_several_asks_in_a_turn_are_told_and_stay_open(gate: Gate) -> None:
         one.on_note = notes.append
         outcome = asking(one, "agent", "First?")
         ticket = two.ask_ticket("agent", "Second?", timeout_s=60)["messageId"]
-        wait_until(lambda: len(gate.stage.member_pending()) == 2, what="both asks")
+        gate.stage.wait_held("thinking", asks=2)
         gate.use_tool()
         wait_until(lambda: len(gate.stage.model()) == 2, what="context")
         gate.rest()
@@ -336,7 +333,7 @@ def test_words_of_a_peer_that_waits_itself_answer_nobody(gate: Gate) -> None:
         with gate.stage.member("agent") as agent:
             agent.ask_ticket("other", "Do you know?", timeout_s=60)
         ticket = shell.ask_ticket("agent", "What is it?", timeout_s=60)["messageId"]
-        wait_until(lambda: gate.stage.member_pending(), what="the ask")
+        gate.stage.wait_held("thinking")
         gate.use_tool()
         wait_until(lambda: len(gate.stage.model()) == 2, what="context")
         gate.rest()
@@ -349,7 +346,7 @@ def test_an_explicit_reply_is_the_only_one(gate: Gate) -> None:
     gate.work()
     with gate.stage.shell() as shell:
         outcome = asking(shell, "agent", "What now?")
-        wait_until(lambda: gate.stage.member_pending(), what="the ask")
+        gate.stage.wait_held("thinking")
         gate.use_tool()
         wait_until(lambda: len(gate.stage.model()) == 2, what="context")
         with gate.stage.member("agent") as agent:
@@ -365,7 +362,7 @@ def test_an_interrupted_turn_is_told_with_the_screen(gate: Gate) -> None:
     gate.work()
     with gate.stage.shell() as shell:
         ticket = shell.ask_ticket("agent", "What now?", timeout_s=60)["messageId"]
-        wait_until(lambda: gate.stage.member_pending(), what="the ask")
+        gate.stage.wait_held("thinking")
         gate.use_tool()
         wait_until(lambda: len(gate.stage.model()) == 2, what="context")
         (gate.directory / "interrupt").touch()
@@ -398,19 +395,18 @@ def test_a_hook_killed_before_it_printed_gives_its_message_again(gate: Gate) -> 
     """What was handed out but not printed comes with the next event, once."""
     stage = gate.stage
     gate.work()
-    with stage.shell() as shell:
-        shell.send("agent", "hello")
-        environment = {**os.environ, "INTERCOM_MUX_IDENTITY": str(stage.runtime / "agent.identity")}
-        reader, writer = os.pipe()
-        os.close(reader)
-        # Its stdout is closed, so it dies at the very moment of printing.
-        argv = [str(Path(sys.executable).with_name("intercom-mux")), "hook", "claude", "PostToolUse"]
-        done = subprocess.run(argv, input=b"{}", stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
-        os.close(writer)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert len(stage.model()) == 1
-        gate.use_tool()
-        wait_until(lambda: len(stage.model()) == 2, what="context")
+    stage.leave("agent", "hello")
+    environment = {**os.environ, "INTERCOM_MUX_IDENTITY": str(stage.runtime / "agent.identity")}
+    reader, writer = os.pipe()
+    os.close(reader)
+    # Its stdout is closed, so it dies at the very moment of printing.
+    argv = [str(Path(sys.executable).with_name("intercom-mux")), "hook", "claude", "PostToolUse"]
+    done = subprocess.run(argv, input=b"{}", stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(stage.model()) == 1
+    gate.use_tool()
+    wait_until(lambda: len(stage.model()) == 2, what="context")
     assert stage.model()[1]["context"].endswith("\nhello")
     gate.rest()
     gate.settle()
@@ -421,17 +417,25 @@ def test_a_daemon_killed_with_a_message_waiting_gives_it_after_its_return(gate: 
     """Hooks without a daemon do not hurt the agent; the message waits at the broker, and comes once."""
     stage = gate.stage
     gate.work()
+    receipts: list[Json] = []
+
+    def times_received() -> int:
+        return sum(receipt["status"] == "receiver_received" for receipt in receipts)
+
     with stage.shell() as shell:
-        shell.send("agent", "hello")
+        outcome = asking(shell, "agent", "hello", receipts.append)
+        stage.wait_held("thinking")
         os.kill(stage.daemon_pid(), signal.SIGKILL)
         gate.use_tool()
+        assert times_received() == 1
         stage.up({"agent": HOOKED})
-        wait_until(lambda: stage.statuses().get("agent") == "thinking", what="the agent's status")
+        wait_until(lambda: times_received() == 2, what="the message at the new daemon")
         gate.use_tool()
         wait_until(lambda: len(stage.model()) == 2, what="context")
-    assert stage.model()[1]["context"].endswith("\nhello")
-    gate.rest()
-    gate.settle()
+        assert stage.model()[1]["context"].endswith("\nhello")
+        gate.rest()
+        gate.settle()
+        assert outcome().text == "done"
     assert len(stage.model()) == 2
     assert failures(stage) == ""
 
@@ -463,11 +467,10 @@ def test_a_restarted_broker_brings_nothing_twice(gate: Gate) -> None:
     """What was given is not given again when the broker comes back; what waits is."""
     stage = gate.stage
     gate.work()
-    with stage.shell() as shell:
-        shell.send("agent", "first")
-        gate.use_tool()
-        wait_until(lambda: len(stage.model()) == 2, what="context")
-        shell.send("agent", "second")
+    stage.leave("agent", "first")
+    gate.use_tool()
+    wait_until(lambda: len(stage.model()) == 2, what="context")
+    stage.leave("agent", "second")
     os.kill(broker_pid(), signal.SIGKILL)
     wait_until(lambda: _try(lambda: stage.statuses()), what="the broker's return")
     gate.use_tool()

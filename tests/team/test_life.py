@@ -10,8 +10,8 @@ import pytest
 
 from intercom_mux import paths
 from intercom_mux.errors import LayoutError, TeamError
-from intercom_mux.team import worktrees
 from intercom_mux.team.down import down
+from intercom_mux.team.worktree_records import Records
 from tests.support import wait_until
 from tests.team.repository import Repository
 from tests.team.stage import CAT, TUI, Stage, end_all_teams
@@ -221,7 +221,7 @@ def test_a_start_that_is_taken_back_takes_its_worktrees_back(stage: Stage) -> No
     with pytest.raises(TeamError):
         stage.up({"bad": sh("exit 3"), "worker": {**CAT, "worktree": True}})
     assert repository.worktrees() == 0
-    assert worktrees.load(stage.id) == {}
+    assert Records(stage.id) == {}
     assert not paths.team_runtime_dir(stage.id).exists()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from intercom_mux.team.mailbag import Mailbag
-from intercom_mux.team.routes.base import Outcome, Parcel, Route
+from intercom_mux.team.routes.base import Outcome, Parcel, Route, Taken
 from intercom_mux.team.typing_log import TypingLog
 from tests.support import SCALE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -127,3 +130,85 @@ def test_a_long_queue_is_not_told_each_place(home: Path) -> None:
 
     asyncio.run(story())
     log.close()
+
+
+class Looks(Route):
+    """A route that looks for a while and then sends, as paste does."""
+
+    def __init__(self, bag: Mailbag) -> None:
+        self._bag = bag
+        self.looking = asyncio.Event()
+        self.seen = asyncio.Event()
+        self.refused = asyncio.Event()
+        self.sent: list[str] = []
+
+    async def deliver(self, parcel: Parcel) -> Outcome:
+        self.looking.set()
+        await self.seen.wait()
+        try:
+            self._bag.journal(parcel.message_id)
+        except Taken:
+            self.refused.set()
+            raise
+        self.sent.append(parcel.message_id)
+        return Outcome("submitted")
+
+
+@pytest.fixture
+def log(home: Path) -> Iterator[TypingLog]:
+    log = TypingLog(home / "typing.log")
+    yield log
+    log.close()
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_what_a_hook_took_while_a_route_looked_is_not_sent_as_well(log: TypingLog, is_given: bool) -> None:
+    """A look lasts; the agent's call in between gets the message, and only what it did not print is sent afterwards."""
+    told: list[tuple[str, str, str | None]] = []
+
+    async def story() -> None:
+        bag = Mailbag("blue-worker", log, lambda *what: told.append(what), lambda _: None)
+        route = Looks(bag)
+        bag.use([route])
+        delivering = asyncio.create_task(bag.deliver_for_ever())
+        for name in ("m1", "m2"):
+            bag.put(Parcel(name, "planner", "message", "hello"))
+        async with asyncio.timeout(10 * SCALE):
+            await route.looking.wait()
+            given = bag.free()
+            assert [parcel.message_id for parcel in given] == ["m1", "m2"]
+            bag.pick_up(given[:1])
+            assert bag.free() == []
+            route.seen.set()
+            await route.refused.wait()
+            bag.put_down(given[:1], is_given=is_given)
+            while bag:
+                await asyncio.sleep(0.01)
+        delivering.cancel()
+        assert route.sent == (["m2"] if is_given else ["m1", "m2"])
+
+    asyncio.run(story())
+    ended = [("m1", "injected", "submitted"), ("m2", "injected", "submitted")]
+    assert [each for each in told if each[1] == "injected"] == ended
+
+
+def test_what_is_withdrawn_while_a_route_looks_is_not_sent(log: TypingLog) -> None:
+    """Its sender has taken it back in time."""
+
+    async def story() -> None:
+        bag = Mailbag("blue-worker", log, lambda *_: None, lambda _: None)
+        route = Looks(bag)
+        bag.use([route])
+        delivering = asyncio.create_task(bag.deliver_for_ever())
+        for name in ("m1", "m2"):
+            bag.put(Parcel(name, "planner", "message", "hello"))
+        async with asyncio.timeout(10 * SCALE):
+            await route.looking.wait()
+            bag.withdraw("m1")
+            route.seen.set()
+            while bag:
+                await asyncio.sleep(0.01)
+        delivering.cancel()
+        assert route.sent == ["m2"]
+
+    asyncio.run(story())

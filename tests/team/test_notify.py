@@ -174,7 +174,8 @@ def test_a_blocked_peer_is_shown_and_the_command_runs(home: Path) -> None:
         wait_until(told.exists, what="the command")
         wait_until(lambda: told.read_text() == "team worker blocked:permission\n", what="its words")
         wait_until(lambda: mark(stage) == "1 blocked", what="the mark")
-        assert "waits for you" in stage.tmux("show-options", "-pv", "-t", stage.surface("worker"), "@imux_note")
+        border = ("show-options", "-pqv", "-t", stage.surface("worker"), "@imux_note")
+        wait_until(lambda: "waits for you" in stage.tmux(*border), what="the note on its border")
     finally:
         stage.down()
 

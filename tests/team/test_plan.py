@@ -152,12 +152,13 @@ def test_a_layouts_own_agents_are_planned_and_carried(home: Path) -> None:
 
 def test_what_trust_cannot_do_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an agent has no way to be told of trust for one start, the user hears that the question will come."""
-    for name in ("claude", "gemini"):
+    for name in ("aider", "gemini", "mine"):
         (home / name).symlink_to("/bin/cat")
     monkeypatch.setenv("PATH", f"{home}:/usr/bin:/bin")
-    plan = planned(home, {"a": {"agent": "claude", "trust": True}, "b": {"agent": "gemini", "trust": True}})
+    own = {"mine": {"binaries": ["mine"], "argv": ["{binary}"], "routes": ["inbox"]}}
+    plan = planned(home, {name: {"agent": name, "trust": True} for name in ("aider", "gemini", "mine")}, agents=own)
     told = [notice for notice in plan.notices if "trust" in notice]
-    assert told == ["a: claude cannot be told for one start only to trust a directory: answer its question once"]
+    assert told == ["mine: mine cannot be told for one start only to trust a directory: answer its question once"]
     assert "--skip-trust" in plan.peers[1].argv
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from intercom_mux.layout.model import Command, Worktree
 from intercom_mux.team import worktree_checks, worktrees
 from intercom_mux.team.git import GitError
+from intercom_mux.team.worktree_records import Records
+from tests.support import marked_processes, wait_until
 from tests.team.repository import Repository
 
 TEAM = "team-1"
@@ -65,7 +68,7 @@ def test_an_untouched_worktree_goes_with_its_branch(repository: Repository) -> N
     assert worktrees.clear(TEAM) == []
     assert not Path(one.path).parent.parent.exists()
     assert repository.branches() == {"main"}
-    assert worktrees.load(TEAM) == {}
+    assert Records(TEAM) == {}
 
 
 @pytest.mark.parametrize("keep", ["if-changed", "never"])
@@ -173,7 +176,7 @@ def test_a_named_branch_that_is_checked_out_is_a_failure_of_that_peer_alone(repo
     done = worktrees.prepare(TEAM, {"worker": bad, "other": good}, {}, lambda *_: None)
     assert set(done.failed) == {"worker"}
     assert str(repository.path) in done.failed["worker"].message
-    assert set(worktrees.load(TEAM)) == {"other"}
+    assert set(Records(TEAM)) == {"other"}
 
 
 def test_a_directory_that_somebody_removed_is_made_again(repository: Repository) -> None:
@@ -200,7 +203,7 @@ def test_a_worktree_without_a_record_is_adopted(repository: Repository) -> None:
     """Losing the state directory loses no work: the worktree is used, and its branch never removed."""
     one = plan(repository)
     prepare(one)
-    worktrees._file(TEAM).unlink()
+    Records(TEAM).file.unlink()
     assert not prepare(one).failed
     worktrees.clear(TEAM)
     assert "team/worker" in repository.branches()
@@ -254,13 +257,19 @@ worktrees.clear("team-1") if sys.argv[2] == "clear" else None
 """
 
 
+def note(**changes: bool) -> None:
+    """Put on record what a killed program had written there last."""
+    records = Records(TEAM)
+    (record,) = records.values()
+    records.keep(replace(record, **changes))  # type: ignore[arg-type]  # test data
+
+
 @pytest.mark.parametrize("then", ["prepare", "clear"])
 def test_a_git_killed_while_it_registers_is_got_over(repository: Repository, then: str) -> None:
     """An entry without a common directory stops every git of that repository, a person's too, until it is gone."""
     one = plan(repository)
     prepare(one)
-    (record,) = worktrees.load(TEAM).values()
-    worktrees._save(TEAM, {record.peer: replace(record, is_made=False)})
+    note(is_made=False)
     (repository.path / ".git/worktrees/worker/commondir").write_text("")
     with pytest.raises(subprocess.CalledProcessError):
         repository.git("worktree", "list")
@@ -272,8 +281,50 @@ def test_a_git_killed_while_it_registers_is_got_over(repository: Repository, the
     assert not Path(one.path).exists()
 
 
+@pytest.mark.parametrize("then", ["prepare", "clear"])
+@pytest.mark.parametrize("lost", [["file"], [".git"], [".git", "file"], [], "entry", "all"], ids=str)
+def test_a_removal_that_was_killed_is_got_over(repository: Repository, lost: list[str] | str, then: str) -> None:
+    """git takes away the files, then its entry; what is missing was committed, and the branch goes with the rest."""
+    (repository.path / "file").write_text("two\n")
+    repository.commit("two")
+    one = plan(repository)
+    prepare(one)
+    note(is_going=True)
+    path, entry = Path(one.path), repository.path / ".git/worktrees/worker"
+    if isinstance(lost, list):
+        for name in lost:
+            (path / name).unlink()
+    else:
+        shutil.rmtree(path)
+        (entry / "commondir").unlink() if lost == "entry" else shutil.rmtree(entry)
+    if then == "prepare":
+        done = prepare(one)
+        assert not done.failed, done.failed
+        assert (path / "file").read_text() == "two\n"
+        assert worktree_checks.uncommitted(path) is None
+        assert not Records(TEAM)["worker"].is_going
+    assert worktrees.clear(TEAM) == []
+    assert not path.exists()
+    assert repository.worktrees() == 0
+    assert repository.branches() == {"main"}
+
+
+def test_work_done_after_a_removal_was_killed_is_kept(repository: Repository) -> None:
+    """What a person has changed or added meanwhile is not written over, and stays."""
+    one = plan(repository)
+    prepare(one)
+    note(is_going=True)
+    path = Path(one.path)
+    (path / ".git").unlink()
+    (path / "readme").write_text("mine\n")
+    (path / "thesis").write_text("mine\n")
+    (kept,) = worktrees.clear(TEAM)
+    assert "uncommitted changes: readme, thesis" in kept.told
+    assert (path / "readme").read_text() == (path / "thesis").read_text() == "mine\n"
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_killed_at_any_instant_the_next_start_and_end_understand(repository: Repository, seed: int) -> None:
+def test_killed_at_any_instant_the_next_start_and_end_understand(repository: Repository, home: Path, seed: int) -> None:
     """After a kill of program and git at a random instant the worktree comes up whole, and goes whole."""
     for number in range(200):
         (repository.path / f"file-{number}").write_text(f"{number}\n")
@@ -288,6 +339,8 @@ def test_killed_at_any_instant_the_next_start_and_end_understand(repository: Rep
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()
+        # A killed git may still be about to make a lock.
+        wait_until(lambda: not marked_processes(str(home)), what="end of all that was killed")
         # What a killed git leaves locked it asks the person to unlock; we do not guess whose lock it is.
         for lock in (repository.path / ".git").rglob("*.lock"):
             lock.unlink()

@@ -60,11 +60,42 @@ def shown(board: Board, name: str) -> str:
     return board.query_one(f"#{name}", Lines).text
 
 
+def is_writing(board: Board) -> bool:
+    """Whether keys go to a line or a field."""
+    return isinstance(board.focused, (Input, Writing))
+
+
 async def type_line(pilot: Pilot[None], board: Board, key: str, text: str) -> None:
     """Press a key and write what it asks for."""
     await pilot.press(key)
-    await until(pilot, lambda: isinstance(board.focused, (Input, Writing)))
+    await until(pilot, lambda: is_writing(board))
     await pilot.press(*text, "enter")
+    await until(pilot, lambda: not is_writing(board))
+
+
+async def confirm(pilot: Pilot[None], board: Board, key: str, title: str) -> None:
+    """Press a key that asks whether we are sure, and say yes."""
+    await pilot.press(key)
+    await reach(pilot, board, title)
+    await pilot.press("y")
+    await until(pilot, lambda: not board.screen.query("#box"))
+
+
+def test_what_comes_while_the_board_ends_is_not_shown() -> None:
+    """Its widgets go first; a timer, a look and a picture that come then are no fault."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await pilot.press("2")
+        leaving = board.screen_stack[0].query_one(Peers)
+        board._running = False
+        await board.screen_stack[0].remove_children()
+        for event in (Board.Seen(snapshot(3)), Board.Lost("it is away"), Board.Captured("worker-1", "x")):
+            board.post_message(event)
+        board.post_message(Peers.Chosen())
+        await until(pilot, lambda: not leaving.is_attached)
+        board._preview()
+
+    drive(steps)
 
 
 def test_nothing_is_done_before_a_person_says_so() -> None:
@@ -85,12 +116,8 @@ def test_send_ask_and_kill_mean_the_chosen_peer() -> None:
         await type_line(pilot, board, "s", "hi")
         await pilot.press("down")
         await type_line(pilot, board, "k", "why")
-        await pilot.press("x")
-        await pilot.pause()
-        await pilot.press("y")
-        await pilot.press("r")
-        await pilot.pause()
-        await pilot.press("y")
+        await confirm(pilot, board, "x", "kill")
+        await confirm(pilot, board, "r", "restart")
         await until(pilot, lambda: len(feed.done) == 4)
 
     done = [("send", "worker-1", "hi"), ("ask", "worker-2", "why"), ("kill", "worker-2"), ("restart", "worker-2")]
@@ -129,7 +156,7 @@ def test_one_of_several_asks_is_answered() -> None:
         await pilot.press("a")
         await until(pilot, lambda: isinstance(board.focused, OptionList))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(board.focused, (Input, Writing)))
+        await until(pilot, lambda: is_writing(board))
         await pilot.press("y", "e", "s", "enter")
         await until(pilot, lambda: feed.done)
 
@@ -153,7 +180,9 @@ def test_the_board_goes_on_behind_a_dialog() -> None:
     """A look and a lost broker while a line is written change what stands behind it, and the line stays."""
 
     async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
-        await pilot.press("2", "s", "h")
+        await pilot.press("2", "s")
+        await until(pilot, lambda: is_writing(board))
+        await pilot.press("h")
         feed.show(snapshot(3))
         feed.lose("it is away")
         head = board.screen_stack[0].query_one("#head", Static)

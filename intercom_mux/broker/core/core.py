@@ -12,7 +12,18 @@ from heapq import heappop
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import asks, delivery, endings, extensions, receipts, requests, restore, roster, sessions
+from intercom_mux.broker.core import (
+    asks,
+    delivery,
+    endings,
+    extensions,
+    ordinary,
+    receipts,
+    requests,
+    restore,
+    roster,
+    sessions,
+)
 from intercom_mux.broker.core.backpressure import Backpressure, MailboxFull
 from intercom_mux.broker.core.model import BrokerState, Connection, Effects, Json, Limits, SaveState, Session
 from intercom_mux.errors import ProtocolError
@@ -20,7 +31,7 @@ from intercom_mux.wire.frames import MAX_NESTING, Frame, decode_to_pass_on
 from intercom_mux.wire.messages import required_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _HANDLERS: dict[str, Callable[[BrokerState, Connection, Frame, int], None]] = {
     "send": delivery.send,
@@ -85,6 +96,17 @@ class Core:
         waiting = [c for c in state.connections.values() if c.session is None and not c.is_closing]
         if len(waiting) > state.limits.unregistered:
             state.close(waiting[0].id)
+
+    def receive_all(self, connection: int, payloads: Sequence[bytes], now: int) -> None:
+        """Frames arrived together, in this order; as `receive` of each."""
+        at = 0
+        while at < len(payloads):
+            link = self.state.connections.get(connection)
+            if link is not None and not link.is_closing:
+                at = ordinary.take(self.state, link, payloads, at, now)
+            if at < len(payloads):
+                self.receive(connection, payloads[at], now)
+                at += 1
 
     def receive(self, connection: int, payload: bytes, now: int) -> None:
         """One frame arrived. A frame that breaks the protocol closes its connection, and only that."""

@@ -165,11 +165,16 @@ def _fingerprint(target: Session, message: Json) -> bytes:
     content = message["content"]
     print_ = blake2b(content["text"].encode(), digest_size=16)
     if _ANY_RELATION.isdisjoint(message) and "attachments" not in content:
-        print_.update(b"[%b,null,null,null,null,null]" % quote(target.key.id))
+        print_.update(no_relations(target))
         return print_.digest()
     facts = [message.get(key) for key in _RELATIONS]
     print_.update(dump([target.key.id, *facts, content.get("attachments")]))
     return print_.digest()
+
+
+def no_relations(target: Session) -> bytes:
+    """Return what the fingerprint of a message to `target` that has a text alone is made of besides that."""
+    return b"[%b,null,null,null,null,null]" % quote(target.key.id)
 
 
 def _new_delivery(

@@ -24,19 +24,33 @@ def finish(state: BrokerState, delivery: Delivery, to: str, now: int, *, is_late
     """
     if not states.can_advance(delivery.state, to):
         return
+    target = state.sessions.get(delivery.target)
+    carrier = state.connections.get(delivery.sent_to)
+    close(state, delivery, target, carrier, to, now, is_late=is_late)
+    if delivery.watcher:
+        receipts.tell_end(state, delivery)
+
+
+def close(
+    state: BrokerState,
+    delivery: Delivery,
+    target: Session | None,
+    carrier: Connection | None,
+    to: str,
+    now: int,
+    *,
+    is_late: bool = False,
+) -> None:
+    """Take an open delivery off the mailbox of `target` and off the connection that carries it, without a word."""
     delivery.state = to
     delivery.finished_at = now
-    target = state.sessions.get(delivery.target)
     if target is not None and target.mailbox.pop(delivery.seq, None) is not None:
         target.mailbox_bytes -= len(delivery.body)
         if target.waiting_senders:
             state.roomy.append(target)
-    carrier = state.connections.get(delivery.sent_to)
     if carrier is not None:
         carrier.carried.pop(delivery.seq, None)
     delivery.body = delivery.sender_info = b""
-    if delivery.watcher:
-        receipts.tell_end(state, delivery)
     (state.record_late if is_late else state.record)("finish", delivery.seq, to, now)
     if (delivery.sender, delivery.id) not in state.asks:
         state.finished.append(delivery)

@@ -296,6 +296,7 @@ class Lookup(NamedTuple):
 class Effects:
     """What the server must do, in this order: commit `records`, then `saves`, `output`, `lookups`.
 
+    `output` is whole frames by connection, one or several in each item, and orders to close.
     `late` are records that those on disk imply (`Journal.load` draws the conclusion): any later commit may take them.
     `warnings` are for the log. `pauses`: whether to read from a connection, the last word counts.
     """

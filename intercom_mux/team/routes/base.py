@@ -44,6 +44,10 @@ class Outcome:
     reason: str = ""
 
 
+class Taken(Exception):
+    """The message has gone another way since it was offered; nothing was sent, and nothing is to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The agent that routes deliver to, and what they may know of it.
@@ -52,7 +56,7 @@ class Target:
         peer: What is kept of it between commands: session, directory, port, password.
         surface: Where it runs; `peer.surface` may have moved on.
         journal: Writes down that the message of this id is about to be sent in a way that a crash must not repeat.
-            An OSError of it stops the delivery before anything is sent.
+            An OSError of it, or `Taken`, stops the delivery before anything is sent.
         reported: What the agent itself last reported that it does (`thinking`, `blocked:permission`, ...), None
             without a report. Screens are not asked.
         report: Takes such a report from a route that hears it.
@@ -88,6 +92,7 @@ class Route:
 
         Raises:
             OSError: The journal cannot be written; nothing was sent.
+            Taken: It has gone another way meanwhile; nothing was sent.
         """
         raise NotImplementedError
 

@@ -34,7 +34,7 @@ class Wire:
         return self.post_raw(dump(frame))
 
     def post_raw(self, payload: bytes) -> Wire:
-        self.bench.core.receive(self.number, payload, self.bench.now)
+        self.bench.core.receive_all(self.number, [payload], self.bench.now)
         self.bench.settle()
         return self
 

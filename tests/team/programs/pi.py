@@ -54,16 +54,22 @@ def live() -> None:
     with client:
         client._post({"type": "presence", "status": "idle"})
         while True:
-            if (HERE / "ask").exists():
-                peer, _, text = (HERE / "ask").read_text().partition(" ")
-                (HERE / "ask").unlink()
-                answer = client.ask(peer, text)
-                (HERE / "answer").write_text(str(answer))
-            if (HERE / "contact").exists():
-                heading, _, body = (HERE / "contact").read_text().partition("\n")
-                (HERE / "contact").unlink()
+            if wish := take("ask"):
+                peer, _, text = wish.partition(" ")
+                (HERE / "answer").write_text(str(client.ask(peer, text)))
+            if wish := take("contact"):
+                heading, _, body = wish.partition("\n")
                 contact(client, heading, body)
             time.sleep(0.02)
+
+
+def take(name: str) -> str:
+    """Return what the test has written into a file, and remove it; "" before it is written."""
+    file = HERE / name
+    text = file.read_text() if file.exists() else ""
+    if text:
+        file.unlink()
+    return text
 
 
 def contact(client: Native, heading: str, body: str) -> None:
@@ -109,5 +115,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    (HERE / "environment").write_text(json.dumps(dict(os.environ)))
+    part = HERE / "environment.part"
+    part.write_text(json.dumps(dict(os.environ)))
+    part.rename(HERE / "environment")
     main()
