@@ -25,4 +25,5 @@ done
 printf '\n'
 step "intercom-mux status"
 step "intercom-mux down"
-printf '\nThat was the main job. Try it by hand: cd examples/quickstart && ../../%s/bin/intercom-mux up planner-worker.yaml --attach\n' "$VENV"
+printf '\nThat was the main job. Try it by hand:\n'
+printf '  . %s/bin/activate && cd examples/quickstart && intercom-mux up planner-worker.yaml --attach\n' "$VENV"

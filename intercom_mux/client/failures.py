@@ -36,7 +36,10 @@ def refused(reason: str, code: str, names: list[str] | None, to: str = "") -> De
     hint = None
     if code == "E_TARGET_NOT_FOUND" and to:
         reason = f'{reason}: "{to}"'
-    if names:
+    if code == "E_AMBIGUOUS_TARGET":
+        in_teams = [name for name in names or () if name.casefold().endswith(f"/{to.casefold()}")]
+        hint = f"say which: {', '.join(in_teams)}" if in_teams else "`intercom-mux list --json` tells their ids"
+    elif names:
         import difflib
 
         of_role = [name for name in names if to and "/" not in to and name.startswith(f"{to}-")]

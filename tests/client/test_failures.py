@@ -32,6 +32,20 @@ def test_a_time_out_tells_what_was_last_heard() -> None:
     assert (silent.message.endswith("withdrawn"), silent.fields) == (True, {"ask_id": "ask-1"})
 
 
+def test_the_hint_for_a_name_is_what_was_meant() -> None:
+    """A close name, the role that was taken for one, or, for a name that several bear, where their ids stand."""
+
+    def hint(to: str, code: str = "E_TARGET_NOT_FOUND") -> str:
+        return failures.refused("No", code, ["planner", "worker-1", "worker-2", "worker-3"], to).hint or ""
+
+    assert hint("planer").startswith("did you mean planner? known: planner, ")
+    assert hint("worker").startswith("did you mean worker-1 or worker-2, or `--role worker`? known: ")
+    assert "--role" not in hint("blue/worker")
+    assert "list --json" in hint("planner", "E_AMBIGUOUS_TARGET")
+    two = failures.refused("No", "E_AMBIGUOUS_TARGET", ["a/w", "b/W", "x"], "w")
+    assert two.hint == "say which: a/w, b/W"
+
+
 @pytest.mark.parametrize(
     ("code", "hint"), [("E_ALREADY_WAITING", "ask --async"), ("E_TARGET_EXITED", "intercom-mux up")]
 )
