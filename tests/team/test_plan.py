@@ -16,7 +16,9 @@ from intercom_mux import paths
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.model import NAME_PATTERN
 from intercom_mux.team.peer_files import complete, keep_profiles, team_profiles
-from intercom_mux.team.plan import PeerPlan, TeamPlan, make_plan, session_id
+from intercom_mux.team.plan import PeerPlan, TeamPlan
+from intercom_mux.team.planner import make_plan
+from intercom_mux.team.state import session_id
 from tests.team.stage import CAT, Stage
 
 BRIEFED = {"demo": {"extends": "demo", "args": ["{briefing}"]}}
