@@ -72,6 +72,8 @@ class PeerPlan:
 class TeamPlan:
     """A whole team, as the team daemon gets it in JSON; `notices` are for the user, `agents` the layout's profiles.
 
+    `profiles` has the whole data of every profile that its peers use.
+
     `arrange` is what `Arrangement.to_json` gave.
     `variables` and `agent` are those of the `up` that made it, for plans of further peers.
     """
@@ -88,6 +90,7 @@ class TeamPlan:
     is_isolated: bool = False
     notices: tuple[str, ...] = ()
     agents: Json = field(default_factory=dict)
+    profiles: Json = field(default_factory=dict)
     notify: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)

@@ -76,6 +76,7 @@ def make_plan(
         is_isolated=layout.isolated,
         notices=(*layout.notices, *planner.notices),
         agents=dict(layout.agents),
+        profiles={profile.name: profile.data for profile in planner.profiles},
         notify=layout.notify,
         secrets=layout.secrets,
         variables=dict(variables or {}),
@@ -87,7 +88,7 @@ def make_plan(
 
 
 class _Planner:
-    """Plans the peers of one layout; `problems` and `notices` grow meanwhile."""
+    """Plans the peers of one layout; `problems`, `notices` and `profiles` grow meanwhile."""
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class _Planner:
     ) -> None:
         self.problems = Problems(layout.path)
         self.notices: dict[str, None] = {}
+        self.profiles: list[Profile] = []
         self._layout = layout
         self._team = identity
         self._agent = agent
@@ -129,6 +131,7 @@ class _Planner:
             return None
         if missed := native_place.problem(resolved.profile, spec.env):
             self.problems.add(spec.mark, key, missed)
+        self.profiles.append(resolved.profile)
         self._tell(spec, resolved)
         worktree = self._worktree(spec, key)
         if worktree is not None:
