@@ -209,6 +209,7 @@ class Profile:
         tool_timeout_s: Longest time one tool call of the agent may take; None: no limit of its own.
         trust: What `trust: true` does for it, for people; None: nothing can be done per launch.
         quirks: What a maintainer must know, for people only.
+        data: The plain data that it was made of, whole: what it extends is in it.
     """
 
     name: str
@@ -237,6 +238,7 @@ class Profile:
     install: str | None = None
     trust: str | None = None
     quirks: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def takes(self, placeholder: str) -> bool:
         """Return whether argv has a place for `placeholder`; a prompt without one must be delivered as a message."""

@@ -108,6 +108,7 @@ def _profile(name: str, tree: Tree, fields: Fields) -> Profile:
         install=fields.text("install"),
         trust=fields.text("trust"),
         quirks=fields.texts("quirks"),
+        data={key: value for key, value in tree.data.items() if key != "extends"},
     )
 
 

@@ -75,7 +75,7 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
     from intercom_mux.layout.find import find_layout
     from intercom_mux.layout.load import load_layout
     from intercom_mux.layout.problems import shown
-    from intercom_mux.team.plan import make_plan
+    from intercom_mux.team.planner import make_plan
 
     loaded = load_layout(find_layout(layout, Path.cwd()), variables=variables, environ=os.environ)
     plan, lack = None, None

@@ -91,7 +91,7 @@ def _decide(layout: str | None, variables: dict[str, str]) -> tuple[Layout, tupl
 def _plan(layout: str | None, agent: str | None, variables: dict[str, str]) -> TeamPlan:
     from intercom_mux.errors import MultiplexerError
     from intercom_mux.mux.tmux_version import install_hint
-    from intercom_mux.team.plan import make_plan
+    from intercom_mux.team.planner import make_plan
 
     loaded, decisions = _decide(layout, variables)
     plan = make_plan(loaded, agent=agent, variables=variables, decisions=decisions)

@@ -35,7 +35,7 @@ def read_agents(root: Section) -> dict[str, Any]:
 
 
 def _tree(section: Section, name: str) -> Tree | None:
-    from intercom_mux.agents.profile_tree import plant
+    from intercom_mux.agents.profile_yaml import plant
 
     node = section.value(name)
     if not isinstance(node, Mapping):

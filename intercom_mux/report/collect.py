@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux import paths
 from intercom_mux.broker import history
 from intercom_mux.errors import TeamError
-from intercom_mux.team import plan, state, status_log, task_log
+from intercom_mux.team import state, status_log, task_log
 
 if TYPE_CHECKING:
     from intercom_mux.team.status_log import Change
@@ -113,9 +113,9 @@ def _is_member(row: Json, team_id: str) -> bool:
     if team_id in (row["team_id"], row["scope"]):
         return True
     # A peer that has gone and never spoke is known by its reserved id alone.
-    return row["team_id"] is None and plan.session_id(team_id, row["id"][9:]) == row["id"]
+    return row["team_id"] is None and state.session_id(team_id, row["id"][9:]) == row["id"]
 
 
 def _bare(row: Json, team_id: str) -> str:
-    is_reserved = row["name"] == row["id"] and plan.session_id(team_id, row["id"][9:]) == row["id"]
+    is_reserved = row["name"] == row["id"] and state.session_id(team_id, row["id"][9:]) == row["id"]
     return str(row["id"][9:] if is_reserved else row["name"])

@@ -15,9 +15,10 @@ from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE, Arrangement, Layo
 from intercom_mux.team import plan_file
 from intercom_mux.team.decide import Decision, Request, decide
 from intercom_mux.team.facts import gather, repository_of
-from intercom_mux.team.plan import TeamPlan, make_plan
+from intercom_mux.team.planner import make_plan
 
 if TYPE_CHECKING:
+    from intercom_mux.team.plan import TeamPlan
     from intercom_mux.team.state import TeamState
 
 

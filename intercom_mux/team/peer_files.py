@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux import paths
 from intercom_mux.agents.find import Profiles, load_profiles
 from intercom_mux.agents.launch import fill, needs
+from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.host.files import EXACT
+from intercom_mux.layout.model import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,19 +58,23 @@ def remove(team_id: str, name: str) -> None:
     shutil.rmtree(paths.peer_dir(team_id, name), ignore_errors=True)
 
 
-def keep_profiles(team_id: str, agents: Mapping[str, Any]) -> None:
-    """Write down the profiles that a layout brought along, for `team_profiles`."""
-    directory = _profiles_dir(team_id)
-    shutil.rmtree(directory, ignore_errors=True)
-    if agents:
-        paths.private_dir(directory)
-        for name, data in agents.items():
-            _write(directory / f"{name}.yaml", json.dumps(data, ensure_ascii=False, indent=1))
+def keep_profiles(team_id: str, profiles: Mapping[str, Any]) -> None:
+    """Write down the data of profiles that peers are about to be started with, for `team_profiles`."""
+    directory = paths.private_dir(_profiles_dir(team_id))
+    for name, data in profiles.items():
+        file = directory / f"{name}.json"
+        file.unlink(missing_ok=True)
+        _write(file, json.dumps(data, ensure_ascii=False))
 
 
 def team_profiles(team_id: str) -> Profiles:
-    """Return the profiles a team is run with: its layout's own before the user's and the bundled ones."""
-    return load_profiles(layout={path.stem: path for path in sorted(_profiles_dir(team_id).glob("*.yaml"))})
+    """Return the profiles a team is run with: as its peers were started with them, before the user's and ours."""
+    files = sorted(_profiles_dir(team_id).glob("*.json"))
+    return load_profiles(layout={file.stem: _tree(file) for file in files})
+
+
+def _tree(file: Path) -> Tree:
+    return Tree(json.loads(file.read_text(encoding="utf-8")), {"": Mark(file, 1, 1)})
 
 
 def _profiles_dir(team_id: str) -> Path:

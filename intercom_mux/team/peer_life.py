@@ -45,7 +45,7 @@ async def start_peers(
         MultiplexerError: No surface was opened.
         BrokerError: The broker refuses a peer.
     """
-    peer_files.keep_profiles(plan.id, plan.agents)
+    peer_files.keep_profiles(plan.id, plan.profiles)
     running.profiles = peer_files.team_profiles(plan.id)
     ready_to_exec: dict[str, peer_files.Started] = {}
     dead = await asyncio.to_thread(_dead_surfaces, running, wanted) if in_place else {}

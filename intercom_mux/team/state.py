@@ -114,6 +114,12 @@ def team_id(name: str, project: Path) -> str:
     return f"{name[:_NAME_LENGTH]}-{digest[:8]}"
 
 
+def session_id(identity: str, name: str) -> str:
+    """Return the reserved broker id of a peer: stable over restarts, and unique from its first characters on."""
+    digest = hashlib.sha256(f"{identity}/{name}".encode()).hexdigest()
+    return f"{digest[:8]}-{name}"
+
+
 def load(team_id: str) -> TeamState | None:
     """Return the team's state, None when there is none.
 

@@ -24,7 +24,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 def test_the_table_of_keys_is_complete() -> None:
     """Every key that a profile may have is told, and no other."""
-    not_keys = {"name", "path", "ready_settle_ms", "reply_hint", "inbound"}
+    not_keys = {"name", "path", "ready_settle_ms", "reply_hint", "inbound", "data"}
     assert set(rows("## Every key")) == {one.name for one in fields(Profile)} - not_keys | {"extends", "args"}
 
 

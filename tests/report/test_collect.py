@@ -11,7 +11,7 @@ from intercom_mux.errors import TeamError
 from intercom_mux.report.collect import collect
 from intercom_mux.report.model import build
 from intercom_mux.team import status_log, task_log
-from intercom_mux.team.plan import session_id
+from intercom_mux.team.state import session_id
 from tests.broker.core.bench import Bench
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from intercom_mux.layout.load import load_layout
 from intercom_mux.team import state as team_states
 from intercom_mux.team.down import down
 from intercom_mux.team.multiplexer import multiplexer_of
-from intercom_mux.team.plan import make_plan
+from intercom_mux.team.planner import make_plan
 from intercom_mux.team.spare_daemon import SpareDaemon
 from intercom_mux.team.up import up
 from tests.support import SCALE, wait_until

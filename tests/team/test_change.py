@@ -136,7 +136,7 @@ def test_scaling_down_spares_who_is_at_work(stage: Stage) -> None:
 
 def up_deciding(stage: Stage) -> list[Json]:
     """`up` as the command does it: with the spawn decision rule."""
-    from intercom_mux.team.plan import make_plan
+    from intercom_mux.team.planner import make_plan
     from intercom_mux.team.spare_daemon import SpareDaemon
     from intercom_mux.team.up import up
 

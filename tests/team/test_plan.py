@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercom_mux import paths
+from intercom_mux.agents.find import load_profiles
+from intercom_mux.agents.profile import Words
 from intercom_mux.errors import LayoutError
 from intercom_mux.layout.model import NAME_PATTERN
 from intercom_mux.team.peer_files import complete, keep_profiles, team_profiles
-from intercom_mux.team.plan import PeerPlan, TeamPlan, make_plan, session_id
+from intercom_mux.team.plan import PeerPlan, TeamPlan
+from intercom_mux.team.planner import make_plan
+from intercom_mux.team.state import session_id
 from tests.team.stage import CAT, Stage
 
 BRIEFED = {"demo": {"extends": "demo", "args": ["{briefing}"]}}
@@ -146,8 +151,18 @@ def test_a_layouts_own_agents_are_planned_and_carried(home: Path) -> None:
     (peer,) = plan.peers
     assert (peer.profile, peer.argv[-1], peer.env["LEVEL"], peer.routes) == ("mine", "--loud", "scout", ("paste",))
     assert plan.agents == own
-    keep_profiles(plan.id, plan.agents)
-    assert team_profiles(plan.id)["mine"].argv[-1].words == ("--loud",)
+    keep_profiles(plan.id, plan.profiles)
+    kept = team_profiles(plan.id)["mine"]
+    assert kept.argv[-1].words == ("--loud",)
+    assert kept.argv == (*load_profiles()["demo"].argv, Words(("--loud",)))
+
+
+@pytest.mark.parametrize("agent", load_profiles())
+def test_the_daemon_has_the_same_profile_without_yaml(home: Path, agent: str) -> None:
+    """What the plan carries of a profile makes the same one again."""
+    profile = load_profiles()[agent]
+    keep_profiles("t-1", json.loads(json.dumps({agent: profile.data})))
+    assert replace(team_profiles("t-1")[agent], path=profile.path) == profile
 
 
 def test_what_trust_cannot_do_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
