@@ -32,7 +32,7 @@ SCHEMA_VERSION = 1
 BATCH_RECORDS = 256
 """How many records SQLite takes at once while the broker is idle: some milliseconds."""
 
-AHEAD_BYTES = 16 * 1_048_576
+AHEAD_BYTES = 8 * 1_048_576
 """How long the redo log gets before SQLite takes it over although the broker is busy, and then all of it."""
 
 _SCHEMA = """
