@@ -102,10 +102,18 @@ def test_the_entry_alone_imports_nothing() -> None:
 
 
 def test_click_brings_in_nothing_heavy() -> None:
-    """Registering every command loads click and small modules; each command imports what it needs when it runs."""
+    """Defining every command loads click and small modules; each command imports what it needs when it runs."""
     by_click = _imports("import click")
-    loaded = _imports("import intercom_mux.cli.main")
+    loaded = _imports("from intercom_mux.cli.main import cli; list(cli.commands.values())")
     assert not (loaded - by_click) & HEAVY
+
+
+def test_a_command_loads_no_other_ones() -> None:
+    """Of the modules of commands only the called one's is loaded, with those it takes options from."""
+    loaded = _imports("from intercom_mux._entry import main; assert main(['status', '--help']) == 0")
+    ours = {name for name in loaded if name.startswith("intercom_mux.")}
+    names = ("_entry", "cli", "cli.main", "cli.text", "cli.complete", "cli.layouts", "cli.teams")
+    assert ours == {f"intercom_mux.{name}" for name in names}
 
 
 NOT_FOR_A_DAEMON = {

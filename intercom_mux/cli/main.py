@@ -1,53 +1,60 @@
 """`intercom-mux`: the click group, which alone defines the command line.
 
-Command modules import nothing but click when they are imported; what they need, their commands import when they run.
+A command's module is imported when it is called, and imports nothing but click then; what a command needs, it imports
+when it runs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from intercom_mux import __version__
-from intercom_mux.cli import (
-    agents,
-    answer,
-    ask,
-    bridges,
-    broker,
-    complete,
-    doctor,
-    history,
-    hook,
-    layouts,
-    logs,
-    look,
-    report,
-    spawning,
-    supervisor,
-    talk,
-    task,
-    teams,
-    text,
-    wait,
-    watch,
-)
+from intercom_mux.cli import complete, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from intercom_mux.team.spare_daemon import SpareDaemon
 
-SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Teams": (teams.up, teams.down, teams.status, teams.attach, logs.logs, watch.watch),
-    "Changing a team": (spawning.spawn, spawning.kill, spawning.restart, spawning.scale),
-    "Talking": (talk.send, ask.ask, talk.reply, ask.result, talk.cancel, wait.wait),
-    "Deciding": (supervisor.supervisor, answer.answer),
-    "Looking": (look.list_, look.pending, look.inbox, look.name, history.history, report.report),
-    "Tasks": (task.task, look.tasks, look.progress),
-    "Layouts": (layouts.layouts, layouts.validate, layouts.init, layouts.import_, layouts.schema),
-    "Agents": (agents.agents, bridges.mcp, bridges.skill),
-    "Plumbing": (doctor.doctor, broker.broker, complete.completion, hook.hook),
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Teams": ("teams.up", "teams.down", "teams.status", "teams.attach", "logs.logs", "watch.watch"),
+    "Changing a team": ("spawning.spawn", "spawning.kill", "spawning.restart", "spawning.scale"),
+    "Talking": ("talk.send", "ask.ask", "talk.reply", "ask.result", "talk.cancel", "wait.wait"),
+    "Deciding": ("supervisor.supervisor", "answer.answer"),
+    "Looking": ("look.list_", "look.pending", "look.inbox", "look.name", "history.history", "report.report"),
+    "Tasks": ("task.task", "look.tasks", "look.progress"),
+    "Layouts": ("layouts.layouts", "layouts.validate", "layouts.init", "layouts.import_", "layouts.schema"),
+    "Agents": ("agents.agents", "bridges.mcp", "bridges.skill"),
+    "Plumbing": ("doctor.doctor", "broker.broker", "complete.completion", "hook.hook"),
 }
+"""The commands as `module.function`, by what they are for. Only the one that is called is imported."""
+
+
+class Commands(Mapping[str, click.Command]):
+    """Every command by its name, imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._places = {name_of(place): place for places in SECTIONS.values() for place in places}
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, function = self._places[name].partition(".")
+        command: click.Command = getattr(import_module(f"intercom_mux.cli.{module}"), function)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def name_of(place: str) -> str:
+    """Return the name of a command of `SECTIONS`: that of its function, which an underscore may tell from a word."""
+    return place.partition(".")[2].rstrip("_")
 
 
 class Sections(click.Group):
@@ -56,10 +63,11 @@ class Sections(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section."""
         del ctx
-        for title, commands in SECTIONS.items():
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        for title, places in SECTIONS.items():
             with formatter.section(title):
-                limit = formatter.width - 6 - max(len(name) for name in self.commands)
-                formatter.write_dl([(command.name or "", command.get_short_help_str(limit)) for command in commands])
+                names = map(name_of, places)
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in names])
 
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,9 +82,7 @@ def cli() -> None:
     """
 
 
-for _commands in SECTIONS.values():
-    for _command in _commands:
-        cli.add_command(_command)
+cli.commands = cast("dict[str, click.Command]", Commands())
 
 
 def run(arguments: list[str], spare: SpareDaemon | None = None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intercom_mux import errors
-from intercom_mux.cli.main import SECTIONS, cli
+from intercom_mux.cli.main import SECTIONS, cli, name_of
 from intercom_mux.cli.text import BROKEN_PIPE_EXIT, CRASH_EXIT, INTERRUPTED_EXIT
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def page() -> str:
     """Return the whole page."""
     lines = [_HEAD, "## Exit codes", "", "| code | error | meaning |", "| ---: | --- | --- |"]
     lines += [f"| {code} | {kind} | {meaning} |" for code, kind, meaning in exit_codes()]
-    for title, commands in SECTIONS.items():
+    for title, places in SECTIONS.items():
         lines += ["", f"## {title}"]
-        for command in commands:
-            lines += _described(command, f"intercom-mux {command.name}")
+        for name in map(name_of, places):
+            lines += _described(cli.commands[name], f"intercom-mux {name}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import click
 import pytest
 
+import intercom_mux.cli
 from intercom_mux.cli import reference
-from intercom_mux.cli.main import SECTIONS, cli
+from intercom_mux.cli.main import cli
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -24,9 +27,17 @@ def test_the_page_is_not_stale() -> None:
     assert PAGE.read_text() == printed.stdout
 
 
+def _with_inner(command: click.Command) -> set[click.Command]:
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return {command}.union(*map(_with_inner, inner))
+
+
 def test_every_command_is_in_a_section() -> None:
-    """Whatever can be called is listed in the help."""
-    assert {command for commands in SECTIONS.values() for command in commands} == set(cli.commands.values())
+    """Whatever a module of commands defines can be called, by its name, and is listed in the help."""
+    modules = [import_module(f"intercom_mux.cli.{module.name}") for module in iter_modules(intercom_mux.cli.__path__)]
+    defined = {each for module in modules for each in vars(module).values() if isinstance(each, click.Command)}
+    assert _with_inner(cli) == defined
+    assert [command.name for command in cli.commands.values()] == list(cli.commands)
 
 
 def _parameters() -> list[tuple[str, click.Option]]:
