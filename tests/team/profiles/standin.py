@@ -147,7 +147,8 @@ class StandIn(Hooked):
             talk = "\n".join(map(self.told, self.transcript[-ROWS_OF_TALK:]))
             screen = self.skin.dialog if state == "blocked" else self.skin.screen
             busy = self.skin.busy if state == "thinking" else ""
-            screen = screen.format(talk=talk, busy=busy, queue=self.waiting(), composer=self.rows()).replace("\n", "\r\n")
+            parts = {"talk": talk, "busy": busy, "queue": self.waiting(), "composer": self.rows()}
+            screen = screen.format(**parts).replace("\n", "\r\n")
         title = self.skin.titles.get(state)
         if title is not None:
             os.write(1, f"\x1b]2;{title}\x1b\\".encode())
