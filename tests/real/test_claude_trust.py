@@ -10,6 +10,7 @@ import pytest
 
 from tests.real.agents import AGENTS
 from tests.real.model_server import Say, Shell
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,8 @@ def test_without_trust_its_question_holds_a_message(team: RealTeam) -> None:
     assert asked.code == 7, asked
     assert team.status() == "blocked:trust", team.screen()
     assert team.model.requests == []
-    team.press("Down")
+    if "❯ No" in team.screen():
+        team.press("Down")
+        wait_until(lambda: "❯ Yes" in team.screen(), what="the choice")
     team.press("Enter")
     team.reached("apples-1")

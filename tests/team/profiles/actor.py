@@ -79,6 +79,13 @@ class Actor:
     def show_ready(self) -> None:
         (self.directory / "ready").touch()
 
+    def queue_prompts(self) -> None:
+        """Have it queue prompts, until `connect`, though it looks ready."""
+        (self.directory / "connecting").touch()
+
+    def connect(self) -> None:
+        (self.directory / "connecting").unlink()
+
     def work(self, text: str) -> None:
         """Have a person start a turn that lasts until `rest`, once the one before is over."""
         self.wait_for_screen("idle")

@@ -26,6 +26,7 @@ class Skin:
         newline_s: How long after a paste Enter is a newline.
         quiet_s: How long a turn runs before the screen shows it.
         osc7501: Whether it tells its state as OSC 7501.
+        queue: What it shows over the prompts that it queues, and joins, while it looks ready and is not.
         edits_line: Whether its terminal is in the mode of a line editor, and in the ordinary one while it works.
     """
 
@@ -43,6 +44,7 @@ class Skin:
     newline_s: float = 0.0
     quiet_s: float = 0.0
     osc7501: bool = False
+    queue: str = ""
     edits_line: bool = False
 
 
@@ -86,7 +88,7 @@ _GEMINI = Skin(
         "thinking": "✦  Working… (src)     ",
         "blocked": "✋  Action Required (src)",
     },
-    screen="{talk}\n\n{busy}\n{composer}\n\n ~/src   no sandbox",
+    screen="{talk}\n\n{busy}{queue}\n{composer}\n\n ~/src   no sandbox",
     busy="⠏ Thinking (esc to cancel, 3s)",
     dialog="{talk}\n│ ?  Shell touch x\n│ Allow execution of [touch]?\n│\n│ ● 1. Allow once\n│   2. Allow always\n"
     "│   3. No",
@@ -103,6 +105,7 @@ _GEMINI = Skin(
         "Stop": ("AfterAgent", {}),
     },
     newline_s=0.05,
+    queue="  Queued (press ↑ to edit):",
 )
 
 _OPENCODE = Skin(

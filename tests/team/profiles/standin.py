@@ -1,8 +1,9 @@
 """A stand-in for any agent: hooked.py with the look of one of skins.py, started by that agent's own command line.
 
 `standin.py SKIN DIRECTORY [the agent's own arguments]`. It finds its hooks where the real agent does. It shows nothing
-until the file `ready` is there, and ends with the status that the file `exit` holds. With the arguments of `codex
-queue` it queues a message for the one that runs. `raw` holds every byte that it has read from its terminal.
+until the file `ready` is there, queues prompts while the file `connecting` is, if its agent does that, and ends with
+the status that the file `exit` holds. With the arguments of `codex queue` it queues a message for the one that runs.
+`raw` holds every byte that it has read from its terminal.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class StandIn(Hooked):
         self.notify, hooks = own_wiring(options.arguments)
         self.hooks = hooks
         self.prompts: list[str] = []
+        self.queued: list[str] = []
         self.pasted_at = self.began_at = 0.0
         self.shown_state = ""
 
@@ -62,17 +64,25 @@ class StandIn(Hooked):
             if (self.directory / "ready").exists():
                 self.state = "idle"
         elif self.state == "idle" and (self.directory / "queue").exists():
-            self.take_queued()
+            prompt = (self.directory / "queue").read_text()
+            (self.directory / "queue").unlink()
+            self.take(prompt)
+        elif self.state == "idle" and self.queued and not self.is_connecting():
+            joined, self.queued = "\n\n".join(self.queued), []
+            self.take(joined)
         else:
             super().follow()
         return self.look() != self.shown_state
 
-    def take_queued(self) -> None:
-        """Take what the agent's own command has queued; the draft stays."""
-        draft, self.composer = self.composer, (self.directory / "queue").read_text()
-        (self.directory / "queue").unlink()
+    def take(self, prompt: str) -> None:
+        """Take a prompt that was queued; the draft stays."""
+        draft, self.composer = self.composer, prompt
         self.enter()
         self.composer, self.shown_state = draft, ""
+
+    def is_connecting(self) -> bool:
+        """Whether it queues prompts though it looks ready."""
+        return bool(self.skin.queue) and (self.directory / "connecting").exists()
 
     def look(self) -> str:
         """The state that the screen shows."""
@@ -93,6 +103,9 @@ class StandIn(Hooked):
         if self.state == "starting" or time.monotonic() < self.pasted_at + self.skin.newline_s:
             self.composer += "\n"
             return
+        if self.state == "idle" and self.is_connecting():
+            self.queued.append(self.composer)
+            self.composer = ""
         if self.composer and self.state != "blocked":
             self.began_at = time.monotonic()
             self.prompts.append(self.composer)
@@ -134,13 +147,19 @@ class StandIn(Hooked):
             talk = "\n".join(map(self.told, self.transcript[-ROWS_OF_TALK:]))
             screen = self.skin.dialog if state == "blocked" else self.skin.screen
             busy = self.skin.busy if state == "thinking" else ""
-            screen = screen.format(talk=talk, busy=busy, composer=self.rows()).replace("\n", "\r\n")
+            parts = {"talk": talk, "busy": busy, "queue": self.waiting(), "composer": self.rows()}
+            screen = screen.format(**parts).replace("\n", "\r\n")
         title = self.skin.titles.get(state)
         if title is not None:
             os.write(1, f"\x1b]2;{title}\x1b\\".encode())
         if self.skin.osc7501 and state in OSC_STATES:
             os.write(1, f"\x1b]7501;state={OSC_STATES[state]}:app={self.options.skin}\x1b\\".encode())
         os.write(1, f"\x1b[2J\x1b[H{screen}".encode())
+
+    def waiting(self) -> str:
+        """The rows of what it has queued."""
+        rows = [self.skin.queue, *("    " + text.replace("\n", " ") for text in self.queued)]
+        return "\n".join(rows) if self.queued else ""
 
     def told(self, line: str) -> str:
         """One row of the talk: messages taken stand there in the look of the composer."""

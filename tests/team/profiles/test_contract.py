@@ -57,6 +57,26 @@ def test_an_agent_that_is_typed_into(actor: Actor) -> None:
     mail_for_an_ended_agent_waits(actor)
 
 
+@pytest.mark.parametrize("actor", [name for name in TYPED if SKINS[name].queue], indirect=True)
+def test_an_agent_that_looks_ready_and_queues(actor: Actor) -> None:
+    """It would join what it queues: the second message waits until the first is taken, and comes after it, apart."""
+    actor.up()
+    actor.queue_prompts()
+    actor.show_ready()
+    actor.wait_for_status("idle")
+    with actor.stage.shell() as shell:
+        shell.send(PEER, "Words one.")
+        ticket = shell.ask_ticket(PEER, "Words two.", timeout_s=60)["messageId"]
+        actor.wait_for_hold(shell, ticket, "thinking")
+        assert actor.stage.model() == []
+        assert b"Words two." not in actor.raw
+        actor.connect()
+        actor.wait_for_body("tester", "Words one.")
+        actor.wait_for_body("tester", "Words two.")
+    assert [body for _, body in actor.bodies()] == ["Words one.", "Words two."]
+    assert not [entry for entry in actor.stage.model() if "Words one." in str(entry) and "Words two." in str(entry)]
+
+
 @pytest.mark.parametrize("actor", INBOX, indirect=True)
 def test_an_agent_that_is_not_typed_into(actor: Actor) -> None:
     """Starting, idle or ended, it gets not one byte; its mail waits for `inbox`."""
