@@ -5,8 +5,7 @@ and, inside cmux, `cmux version` and `cmux ping`.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux.cmux_recognise import is_inside, recognise
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """One multiplexer: whether a team could be opened in it here and now, and why or why not."""
 
     name: str

@@ -7,8 +7,7 @@ import os
 import secrets
 import shutil
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
 from intercom_mux.agents.find import Profiles, load_profiles
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from intercom_mux.team.plan import PeerPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A peer's plan with its late values in: what to exec, and the port and password of the server it may have."""
 
     argv: tuple[str, ...]
