@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux.cmux_recognise import is_inside, recognise
-from intercom_mux.mux.psmux_client import psmux_version
 from intercom_mux.mux.tmux_version import require_tmux
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def _cmux(environ: Mapping[str, str]) -> Backend:
 
 
 def _psmux() -> Backend:
+    from intercom_mux.mux.psmux_client import psmux_version
+
     try:
         version = ".".join(map(str, psmux_version()))
     except MultiplexerError as error:
