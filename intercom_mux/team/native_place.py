@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker import lifecycle
+from intercom_mux.broker import lifecycle, places
 from intercom_mux.errors import TeamError
 from intercom_mux.host.unix import listening_pid
 
@@ -27,8 +27,6 @@ def problem(profile: Profile, environment: Mapping[str, str]) -> str | None:
     """
     if "native" not in profile.routes:
         return None
-    from intercom_mux.broker import places  # few teams have such an agent
-
     agent = agent_dir(profile.name, environment)
     socket = places.socket_of(agent)
     pid = listening_pid(socket)
@@ -47,8 +45,6 @@ def serve(agents: Collection[Path]) -> None:
         TeamError: It does not in time.
         IntercomError: A place cannot be a private directory of ours, or its path is too long for a socket.
     """
-    from intercom_mux.broker import places
-
     places.remember(agents)
     deadline = time.monotonic() + SERVE_TIMEOUT_S
     for agent in agents:
@@ -68,8 +64,6 @@ def _is_ours(pid: int | None) -> bool:
 
 def agent_dir(agent: str, environment: Mapping[str, str]) -> Path:
     """Return the directory in whose place an agent's client looks for a broker."""
-    from intercom_mux.broker import places
-
     if agent == "atomic":
         return Path.home() / ".atomic" / "agent"
     wanted = environment.get("PI_CODING_AGENT_DIR", "").strip()
