@@ -7,8 +7,7 @@ refused unless blocked stands above idle; without a match the status is `unknown
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from intercom_mux.agents.profile import Pattern, Profile
@@ -32,8 +31,7 @@ class Seen(Protocol):
     def exit_status(self) -> int | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """One of `starting`, `idle`, `thinking`, `tool:<name>`, `blocked:<what>`, `exited:<code>`, `unknown`."""
 
     text: str
@@ -48,8 +46,7 @@ UNKNOWN = Status("unknown")
 STARTING = Status("starting")
 
 
-@dataclass(frozen=True, slots=True)
-class Composer:
+class Composer(NamedTuple):
     """The agent's input line; `text` is the draft as painted, empty unless `kind` is "draft"."""
 
     kind: Literal["empty", "draft", "absent"]

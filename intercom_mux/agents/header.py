@@ -6,7 +6,7 @@ It comes first so that no body starts with `/`, `!`, `#` or `@`, which agents ta
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _HEADER = re.compile(
     r"^\[intercom\] from (?P<sender>\S+) · (?P<kind>ask|message|reply) (?P<id>[0-9A-Za-z-]+)"
@@ -14,8 +14,7 @@ _HEADER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Who wrote, the kind of message and its short id; for a reply the ask's short id; `note` advises the reader."""
 
     sender: str

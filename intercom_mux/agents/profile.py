@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,8 +59,7 @@ LINES = 30
 Channel = Literal["cli", "mcp"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Evidence on a surface; every part that is given must match.
 
     `screen` regexes are searched, with ^ and $ at line ends, in the last `lines` lines that follow no blank tail.
@@ -73,8 +73,7 @@ class Pattern:
     terminal: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusPattern:
+class StatusPattern(NamedTuple):
     """Evidence of a state; `what` names the tool or the dialog unless a group `what` of a regex captures it."""
 
     state: str
@@ -83,8 +82,7 @@ class StatusPattern:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class ComposerRules:
+class ComposerRules(NamedTuple):
     """Where the agent's input line is: the last match of `pattern` on the screen, its text in the group `draft`.
 
     `placeholders` match in full the greyed text that an empty composer may show. `continuation` is a line end with what
@@ -96,8 +94,7 @@ class ComposerRules:
     continuation: re.Pattern[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PasteRules:
+class PasteRules(NamedTuple):
     """How a message is typed.
 
     Attributes:
@@ -121,8 +118,7 @@ class PasteRules:
     queued: re.Pattern[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HookEvent:
+class HookEvent(NamedTuple):
     """What one hook event of the agent proves, and what may be given to the agent there.
 
     Attributes:
@@ -136,14 +132,13 @@ class HookEvent:
 
     state: str | None = None
     what: str | None = None
-    when: Mapping[str, str | None] = field(default_factory=dict)
+    when: Mapping[str, str | None] = MappingProxyType({})
     prompt: str | None = None
     answer: str | None = None
     gives: Literal["context", "block"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HookRules:
+class HookRules(NamedTuple):
     """The agent's hook calls: in whose dialect they are answered, and what each event means, by its name.
 
     Unless `condition` holds (see `Words`) the agent cannot be handed messages by them; the route "hook" is left out.
@@ -154,31 +149,27 @@ class HookRules:
     condition: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRules:
+class QueueRules(NamedTuple):
     """A command that puts a message into the running agent's queue; `argv` takes `QUEUE_PLACEHOLDERS`."""
 
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRules:
+class VersionRules(NamedTuple):
     """How the program tells its version: what to run, and a regex whose first group, or whole match, is the version."""
 
     argv: tuple[str, ...] = ("{binary}", "--version")
     pattern: re.Pattern[str] = re.compile(r"\d+\.\d+[\w.+-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """Words of a command line that go together: left out unless `condition` holds and every placeholder has a value."""
 
     words: tuple[str, ...]
     condition: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
+class Generated(NamedTuple):
     """A file, or an environment variable, made for one peer: text, or data that becomes JSON.
 
     In the data a mapping `{if: CONDITION, then: VALUE}` stands for VALUE, or for nothing.
@@ -187,6 +178,10 @@ class Generated:
     name: str
     content: Any
     condition: str | None = None
+
+
+_VERSION = VersionRules()
+_PASTE = PasteRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +215,7 @@ class Profile:
     reply: Channel = "cli"
     reply_hint: bool = True
     inbound: str = "always"
-    version: VersionRules = VersionRules()
+    version: VersionRules = _VERSION
     env: tuple[Generated, ...] = ()
     unset: tuple[str, ...] = ()
     files: tuple[Generated, ...] = ()
@@ -229,7 +224,7 @@ class Profile:
     queue: QueueRules | None = None
     status: tuple[StatusPattern, ...] = ()
     composer: ComposerRules | None = None
-    paste: PasteRules = PasteRules()
+    paste: PasteRules = _PASTE
     ready: Pattern | None = None
     ready_settle_ms: int = 0
     ready_timeout_s: float = 60
@@ -267,8 +262,7 @@ class Profile:
         return tuple(name for name, is_there in sources.items() if is_there)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The profile to use; `binary` is a path, None when none is needed; `notice` is for the user."""
 
     profile: Profile

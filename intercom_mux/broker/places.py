@@ -7,7 +7,6 @@ while somebody starts a broker, `broker.spawn.lock`. Who holds a place is asked 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
 from pathlib import Path
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
 
-log = logging.getLogger("intercom_mux.broker")
 
 RETAKE_S = 0.25
 """How often a place held by another broker is looked at: stock clients come back a second after they lost theirs."""
@@ -199,7 +197,9 @@ class Places:
     def _say(self, path: Path, what: str) -> None:
         if self._said.get(path) != what:
             self._said[path] = what
-            log.info("%s", what)
+            import logging  # only the broker says anything, and commands look for places too
+
+            logging.getLogger("intercom_mux.broker").info("%s", what)
 
 
 def _asked_file() -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.caller import connected, json_option, print_json, team_option
+from intercom_mux.cli.caller import Duration, connected, json_option, print_json, team_option
 from intercom_mux.cli.compose import attachment_options, read_attachments, read_text
 from intercom_mux.cli.talk import exit_with, message_id_option, resolve_targets, split_words, target_options
 
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from intercom_mux.client.blocking import Client, Reply
 
 Json = dict[str, Any]
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only in newer clicks
-    """A length of time such as 30, 30s, 10m or 1.5h; its value is in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        seconds = text.duration(value)
-        if seconds is None:
-            self.fail(f"{value!r} is not a time such as 30s, 10m or 2h, up to a week", param, ctx)
-        return seconds
 
 
 @click.command()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.ask import Duration
-from intercom_mux.cli.caller import team_option
+from intercom_mux.cli.caller import Duration, team_option
 
 if TYPE_CHECKING:
     from intercom_mux.client.blocking import Client

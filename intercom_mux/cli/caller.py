@@ -27,6 +27,20 @@ BOARD_ROLE = "board"
 """What a peer has as role that is the board and not an agent (layout/model.py)."""
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only in newer clicks
+    """A length of time such as 30, 30s, 10m or 1.5h; its value is in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        seconds = text.duration(value)
+        if seconds is None:
+            self.fail(f"{value!r} is not a time such as 30s, 10m or 2h, up to a week", param, ctx)
+        return seconds
+
+
 def _use_socket(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     """Let this call talk to the broker at a path, as the environment variable would.
 

@@ -70,7 +70,7 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
     import shlex
     from pathlib import Path
 
-    from intercom_mux.cli import team_text
+    from intercom_mux.cli import plan_text
     from intercom_mux.errors import IntercomError
     from intercom_mux.layout.find import find_layout
     from intercom_mux.layout.load import load_layout
@@ -84,13 +84,13 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
     except IntercomError as error:
         lack = error
     if as_json:
-        more = {"plan": team_text.plan_json(plan)} if plan else {"lacks": lack.to_json() if lack else None}
+        more = {"plan": plan_text.plan_json(plan)} if plan else {"lacks": lack.to_json() if lack else None}
         _print_json(_layout_json(loaded) | more)
         return
     count = len(loaded.peers)
     click.echo(f"ok: {loaded.name}: {count} {'peer' if count == 1 else 'peers'}")
     if plan is not None:
-        click.echo(team_text.dry_run(plan))
+        click.echo(plan_text.dry_run(plan))
         return
     _print_rows(
         [

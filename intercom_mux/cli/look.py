@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.ask import Duration
-from intercom_mux.cli.caller import connected, json_option, print_json, socket_option, team_option, watching
+from intercom_mux.cli.caller import Duration, connected, json_option, print_json, socket_option, team_option, watching
 from intercom_mux.cli.complete import peer_names
 
 if TYPE_CHECKING:

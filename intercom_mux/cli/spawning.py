@@ -75,8 +75,10 @@ def spawn(
         is_one_shot=one_shot,
     )
     if explain:
+        from intercom_mux.cli import plan_text
+
         row = decide_spawn(state, wish).to_json()
-        click.echo(team_text.json_text(row) if as_json else team_text.explained([row]))
+        click.echo(team_text.json_text(row) if as_json else plan_text.explained([row]))
         return
     result = _spawn(state, wish, wait_ready=not no_wait, is_quiet=as_json)
     click.echo(team_text.json_text(result) if as_json else team_text.changed([result]))

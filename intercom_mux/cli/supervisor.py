@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from intercom_mux.cli import text
-from intercom_mux.cli.ask import Duration, reply_facts, waiting
-from intercom_mux.cli.caller import connected, json_option, print_json
+from intercom_mux.cli.ask import reply_facts, waiting
+from intercom_mux.cli.caller import Duration, connected, json_option, print_json
 from intercom_mux.cli.compose import read_text
 
 if TYPE_CHECKING:

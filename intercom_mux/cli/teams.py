@@ -56,14 +56,16 @@ def up(
     from intercom_mux.cli import team_text
     from intercom_mux.team.spare_daemon import SpareDaemon
 
-    if explain:
-        _, decisions = _decide(layout, variables)
-        rows = [decision.to_json() for decision in decisions]
-        click.echo(team_text.json_text(rows) if as_json else team_text.explained(rows))
-        return
-    if dry_run:
-        plan = _plan(layout, agent, variables)
-        click.echo(team_text.json_text(team_text.plan_json(plan)) if as_json else team_text.dry_run(plan))
+    if explain or dry_run:
+        from intercom_mux.cli import plan_text
+
+        if explain:
+            _, decisions = _decide(layout, variables)
+            rows = [decision.to_json() for decision in decisions]
+            click.echo(team_text.json_text(rows) if as_json else plan_text.explained(rows))
+        else:
+            plan = _plan(layout, agent, variables)
+            click.echo(team_text.json_text(plan_text.plan_json(plan)) if as_json else plan_text.dry_run(plan))
         return
     if attach:
         _check_terminal()

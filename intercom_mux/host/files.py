@@ -51,6 +51,22 @@ def mode_problem(info: os.stat_result) -> int:
     return 0 if sys.platform == "win32" else info.st_mode & 0o077
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Write `file` anew, 0600; the death of any process leaves the old one or the new one, never a part.
+
+    There is no fsync. Raises `OSError`.
+    """
+    temporary = file.with_name(f".{file.name}-{os.urandom(4).hex()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | EXACT, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        replace(temporary, file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def replace(temporary: Path, file: Path) -> None:
     """Put `temporary` in the place of `file`, at once and whole. Raises `OSError`."""
     _patiently(lambda: os.replace(temporary, file))

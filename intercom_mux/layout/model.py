@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,8 +43,7 @@ VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 """What an environment or layout variable may be called, as a full match."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a layout file; line and column count from 1."""
 
     path: Path
@@ -55,15 +54,13 @@ class Mark:
         return f"{self.path}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """The surface of one peer."""
 
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """Children side by side ("columns") or one above the other ("rows").
 
     `sizes` has one entry per child: "40%" of the whole, "30" cells, or None for an equal share of what is left.
@@ -77,8 +74,7 @@ class Split:
 Node = Leaf | Split
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """One window of panes; the `name` "" is that of the team."""
 
     name: str
@@ -152,8 +148,7 @@ def _told(node: Node) -> str:
     return f"{node.direction}({', '.join(_told(child) + (f' {size}' if size else '') for child, size in pairs)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command of the layout itself; `argv` is exec'd, text has become `sh -c`.
 
     Attributes:
@@ -168,8 +163,7 @@ class Command:
     on_failure: str = "abort"
 
 
-@dataclass(frozen=True, slots=True)
-class Worktree:
+class Worktree(NamedTuple):
     """A git worktree of its own for a peer.
 
     Attributes:
@@ -205,12 +199,14 @@ class Restart:
     backoff_s: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(NamedTuple):
     """Hints for the operating system: `nice` from 0 to 19, `memory_mb` of data that each process may allocate."""
 
     nice: int | None = None
     memory_mb: int | None = None
+
+
+_NO_HINTS = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +244,7 @@ class PeerSpec:
     worktree: Worktree | None = None
     depends_on: tuple[Dependency, ...] = ()
     restart: Restart = Restart()
-    resources: Resources = Resources()
+    resources: Resources = _NO_HINTS
     is_board: bool = False
 
 

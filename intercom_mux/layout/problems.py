@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux.errors import LayoutError
 
@@ -22,8 +21,7 @@ _MAX_LISTED = 12
 _CLOSE = 0.6
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(NamedTuple):
     """What could have been meant: `word` was written, `options` exist.
 
     When none of them is close to the word, they are listed after `otherwise`, if that is given.
@@ -34,8 +32,7 @@ class Guess:
     otherwise: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One fault: where it is, the dotted key it concerns ("" for the file as a whole), and what is wrong."""
 
     mark: Mark

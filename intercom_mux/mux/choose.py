@@ -5,20 +5,17 @@ and, inside cmux, `cmux version` and `cmux ping`.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux.cmux_recognise import is_inside, recognise
-from intercom_mux.mux.psmux_client import psmux_version
 from intercom_mux.mux.tmux_version import require_tmux
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """One multiplexer: whether a team could be opened in it here and now, and why or why not."""
 
     name: str
@@ -43,6 +40,8 @@ def _cmux(environ: Mapping[str, str]) -> Backend:
 
 
 def _psmux() -> Backend:
+    from intercom_mux.mux.psmux_client import psmux_version
+
     try:
         version = ".".join(map(str, psmux_version()))
     except MultiplexerError as error:

@@ -7,8 +7,7 @@ more often than every `REPEAT_S` for one kind and peer: what came meanwhile, and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +21,7 @@ _CRASHED = re.compile(r"exited:0*[1-9]\d*")
 _TOLD_STATES = ("blocked", "done", "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """Something a person may want to know, as long as it stands.
 
     `event` is `blocked`, `crashed`, `task-blocked`, `task-done`, `task-failed` or `supervisor`; `subject` tells those
@@ -41,8 +39,7 @@ class Condition:
         return self.event, self.peer, self.subject
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """One call; `task` names the tasks that it is about, "" for none."""
 
     event: str

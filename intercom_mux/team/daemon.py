@@ -233,6 +233,8 @@ def main() -> None:
     At most one runs per team; an ending one is waited for.
     """
     # Imported while the command that started us still reads its layout.
+
+    import intercom_mux.agents.profile_file
     import intercom_mux.mux.tmux  # noqa: F401
 
     team_id = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.readline().strip()

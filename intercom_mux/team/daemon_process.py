@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
 from intercom_mux.host.process import PYTHON
-from intercom_mux.mux.base import SurfaceSpec
 from intercom_mux.team import control
 from intercom_mux.team.spare_daemon import START_TIMEOUT_S
 
@@ -25,6 +24,8 @@ def serve_in_surface(team_id: str, mux: CmuxMultiplexer) -> None:
         MultiplexerError: cmux opened no surface.
         TeamError: The daemon does not listen in time.
     """
+    from intercom_mux.mux.base import SurfaceSpec
+
     directory = paths.private_dir(paths.team_state_dir(team_id))
     argv = (*PYTHON, "-m", "intercom_mux.team.daemon", team_id)
     mux.open_daemon(SurfaceSpec("intercom-mux", argv, directory, unset=(paths.IDENTITY_VARIABLE,)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,8 +90,7 @@ class Facts:
     mux: str = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One condition, whether it holds, and the fact behind it."""
 
     condition: str
@@ -99,8 +98,7 @@ class Reason:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What is to be done about one peer.
 
     `verdict` is keep, reuse, spawn, refuse or skip; `backend` is named for spawn only, `session` for reuse only;

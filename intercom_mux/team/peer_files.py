@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
 from intercom_mux.agents.find import Profiles, load_profiles
 from intercom_mux.agents.launch import fill, needs
 from intercom_mux.agents.profile_tree import Tree
+from intercom_mux.host import files
 from intercom_mux.host.files import EXACT
 from intercom_mux.layout.model import Mark
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from intercom_mux.team.plan import PeerPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A peer's plan with its late values in: what to exec, and the port and password of the server it may have."""
 
     argv: tuple[str, ...]
@@ -42,7 +40,7 @@ def complete(peer: PeerPlan, team_id: str) -> Started:
         OSError: A file cannot be written, or no port is free.
     """
     port = _free_port() if needs(peer, "port") else None
-    secret = secrets.token_hex(16) if needs(peer, "secret") else ""
+    secret = os.urandom(16).hex() if needs(peer, "secret") else ""
     late = {"port": str(port), "secret": secret}
     remove(team_id, peer.name)
     if peer.files:
@@ -62,15 +60,12 @@ def keep_profiles(team_id: str, profiles: Mapping[str, Any]) -> None:
     """Write down the data of profiles that peers are about to be started with, for `team_profiles`."""
     directory = paths.private_dir(_profiles_dir(team_id))
     for name, data in profiles.items():
-        file = directory / f"{name}.json"
-        file.unlink(missing_ok=True)
-        _write(file, json.dumps(data, ensure_ascii=False))
+        files.write_whole(directory / f"{name}.json", json.dumps(data))
 
 
 def team_profiles(team_id: str) -> Profiles:
     """Return the profiles a team is run with: as its peers were started with them, before the user's and ours."""
-    files = sorted(_profiles_dir(team_id).glob("*.json"))
-    return load_profiles(layout={file.stem: _tree(file) for file in files})
+    return load_profiles(layout={file.stem: _tree(file) for file in sorted(_profiles_dir(team_id).glob("*.json"))})
 
 
 def _tree(file: Path) -> Tree:

@@ -72,7 +72,8 @@ async def start_peers(
     started = [running.start_peer(peer.name) for peer in wanted]
     await asyncio.gather(*(peer.registered(REGISTER_TIMEOUT_S) for peer in started))
     specs = [_surface(running, plan, peer, ready_to_exec[peer.name]) for peer in wanted]
-    await asyncio.to_thread(native_place.serve, {Path(peer.place) for peer in wanted if peer.place})
+    if agent_dirs := {Path(peer.place) for peer in wanted if peer.place}:
+        await asyncio.to_thread(native_place.serve, agent_dirs)
     arrangement = Arrangement.of(plan.arrange)
     surfaces = {}
     for spec in (spec for spec in specs if spec.name in dead):

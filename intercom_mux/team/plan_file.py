@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intercom_mux import paths
@@ -14,6 +11,8 @@ from intercom_mux.host import files
 from intercom_mux.team.plan import TeamPlan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from intercom_mux.team.state import TeamState
 
 
@@ -24,10 +23,8 @@ def keep(plan: TeamPlan) -> None:
         OSError: It cannot be written.
     """
     path = _file(plan.id)
-    descriptor, temporary = tempfile.mkstemp(dir=paths.private_dir(path.parent), prefix=".plan-")
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        json.dump(plan.to_json(), file)
-    files.replace(Path(temporary), path)
+    paths.private_dir(path.parent)
+    files.write_whole(path, json.dumps(plan.to_json()))
 
 
 def recorded(team: TeamState) -> TeamPlan:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
@@ -35,16 +35,14 @@ _KILL_ROUNDS = 5
 _FREEZE_ROUNDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Spared:
+class Spared(NamedTuple):
     """A process that was found and is left alone, and why."""
 
     proc: Proc
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One look at a team's processes: `doomed` deepest first, `spared` by pid.
 
     No zombies in either; some may have ended since, which tells `end` that something keeps starting more.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from intercom_mux.layout.model import Dependency
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far one peer is: "waiting", "started", "ready", "exited-ok" or "failed", the last with its reason."""
 
     state: str

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -150,24 +148,15 @@ def load(team_id: str) -> TeamState | None:
 
 
 def save(state: TeamState) -> None:
-    """Write the state, 0600; the death of any process leaves the old file or the new one, never a part.
-
-    There is no fsync: after a power loss no pid in it means anything.
+    """Write the state, whole at any time but after a power loss, when no pid in it means anything.
 
     Raises:
         OSError: The disk is full or not writable.
     """
     path = _file(state.id)
     body = json.dumps({"format": FORMAT} | asdict(state), default=str, indent=1)
-    descriptor, temporary = tempfile.mkstemp(dir=paths.private_dir(path.parent), prefix=".state-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(body)
-        files.replace(Path(temporary), path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+    paths.private_dir(path.parent)
+    files.write_whole(path, body)
 
 
 def remove(team_id: str) -> None:

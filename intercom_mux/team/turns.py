@@ -9,14 +9,13 @@ ends of sub-agents are no ends of turns; profiles do not register them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What to do for one ask: `answer` it, or tell its asker that the turn `ended`, or that the peer is `idle`."""
 
     ask_id: str

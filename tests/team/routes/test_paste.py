@@ -49,7 +49,7 @@ class Stage:
         return self.mux.capture(self.surface)
 
     def target(self, **changes: Any) -> Target:
-        profile = replace(self.profile, paste=replace(self.profile.paste, **changes))
+        profile = replace(self.profile, paste=self.profile.paste._replace(**changes))
         peer = PeerState("agent", "worker", "tui", self.directory, "session", "token")
         return Target(peer, profile, self.mux, self.surface, self.journal, lambda: self.reported)
 
