@@ -28,7 +28,8 @@ class SurfaceSpec:
 
     The program's environment is `environment.base_environment()` with `env` set and `unset` removed, plus what the
     multiplexer itself announces (tmux: TERM, TERM_PROGRAM*, TMUX, TMUX_PANE; SHELL and PWD) where neither names it.
-    A program that cannot be exec'd ends with 127 (not found) or 126, after one line on its surface that says so.
+    A program that cannot be exec'd ends with 127 (not found) or 126, after one line on its surface that says so. A busy
+    kernel may drop what was printed just before the end: when the leader of a session ends, its terminal is emptied.
     """
 
     name: str

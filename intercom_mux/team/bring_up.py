@@ -28,6 +28,9 @@ SETTLE_S = 0.15
 """How long a program without a sign of readiness must have lived to count as running."""
 
 LAST_SCREEN_LINES = 12
+NEVER_RAN = ("126", "127")
+"""What shells, `env` and `nice` end with if they cannot run a program."""
+
 LAST_WORDS_LOOKS = 60
 HEARTBEAT_S = 20.0
 """How often a long wait tells that it goes on."""
@@ -199,7 +202,8 @@ class _Start:
         for name, peer in list(waiting.items()):
             lived_s = self._lived_s(name)
             if peer.has_exited and peer.exit_status != 0 and name not in self._jobs:
-                raise await _ended_at_once(self._running, peer)
+                program = next(plan.argv[0] for plan in self._plan.peers if plan.name == name)
+                raise await _ended_at_once(self._running, peer, program)
             event = _verdict(peer, lived_s, wait_ready=self._wait_ready)
             if event is not None:
                 del waiting[name]
@@ -251,7 +255,10 @@ def _verdict(peer: TeamPeer, lived_s: float, *, wait_ready: bool) -> str | None:
 
 
 async def _last_screen(running: RunningTeam, surface: str) -> str:
-    """Return what a dead surface shows; tmux may hear of the death before it has read the last words."""
+    """Return what a dead surface shows; tmux may hear of the death before it has read the last words.
+
+    A busy kernel may drop what a program printed in its last milliseconds: the end of a session empties its terminal.
+    """
     for _ in range(LAST_WORDS_LOOKS):
         screen = await asyncio.to_thread(running.mux.capture, surface, 200)
         if screen.strip() and not screen.lstrip().startswith("Pane is dead"):
@@ -260,7 +267,7 @@ async def _last_screen(running: RunningTeam, surface: str) -> str:
     return screen
 
 
-async def _ended_at_once(running: RunningTeam, peer: TeamPeer) -> TeamError:
+async def _ended_at_once(running: RunningTeam, peer: TeamPeer, program: str) -> TeamError:
     name, surface = peer.state.name, peer.state.surface
     screen = ""
     if surface is not None:
@@ -268,8 +275,9 @@ async def _ended_at_once(running: RunningTeam, peer: TeamPeer) -> TeamError:
     lines = [line for line in screen.rstrip().splitlines() if not line.startswith("Pane is dead")]
     last = "\n".join(f"    {line}" for line in lines[-LAST_SCREEN_LINES:]).rstrip()
     status = peer.status.partition(":")[2]
+    never_ran = f", as a program that cannot be run does ({program})" if status in NEVER_RAN else ""
     return TeamError(
-        f"{name} ended at once with status {status}" + (f"; its last screen:\n{last}" if last else ""),
+        f"{name} ended at once with status {status}{never_ran}" + (f"; its last screen:\n{last}" if last else ""),
         code="E_PEER_DIED",
         hint=f"mend the command of {name}, then run `intercom-mux up` again; nothing of this start was left running",
         peer=name,

@@ -104,7 +104,7 @@ def test_up_in_json(team: Stage) -> None:
 
 def test_a_failed_start_is_told_in_words_and_in_json(team: Stage) -> None:
     """The error names the peer, its status and its last screen; exit 9."""
-    team.write({"a": CAT, "bad": {"command": ["sh", "-c", "echo no key for me; exit 3"]}})
+    team.write({"a": CAT, "bad": {"command": ["sh", "-c", "echo no key for me; sleep 0.05; exit 3"]}})
     shown = run("up", "layout.yaml")
     assert (shown.code, shown.out) == (9, "")
     assert shown.err.startswith("error: bad ended at once with status 3; its last screen:\n")

@@ -86,7 +86,7 @@ def test_a_death_has_its_status_though_psmux_says_0(new_psmux: Callable[[str], P
     new_psmux(version)
     mux = PsmuxMultiplexer(home / "surfaces", "team")
     specs = [
-        sh("exit", home, "echo last words; exit 3"),
+        sh("exit", home, "echo last words; sleep 0.1; exit 3"),
         sh("signal", home, "kill -9 $$"),
         SurfaceSpec("missing", ("/no/such",), home),
     ]

@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 pure = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
-DIES = {"command": ["sh", "-c", "echo reading config; echo no such key: colour; exit 3"]}
+DIES = {"command": ["sh", "-c", "echo reading config; echo no such key: colour; sleep 0.05; exit 3"]}
 STUBBORN = {"command": ["sh", "-c", "trap '' HUP TERM; setsid -f sleep 300; while :; do sleep 300; done"]}
 
 
@@ -228,7 +228,7 @@ def test_a_peer_that_dies_at_once_is_named_and_all_is_taken_back(stage: Stage, h
 
 
 def test_a_program_that_cannot_be_executed_is_named(stage: Stage, home: Path) -> None:
-    """A file that passes for a program but is none ends with 126 or 127, and what the system said about it is shown."""
+    """A file that passes for a program but is none ends with 126 or 127, and the error names it."""
     broken = home / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o755)
