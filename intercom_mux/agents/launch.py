@@ -19,7 +19,8 @@ from intercom_mux.host.process import SCRIPT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-from intercom_mux.agents.profile import Generated, Profile
+    from intercom_mux.agents.profile import Generated, Profile
+
 
 _DROPPED = object()
 
