@@ -118,15 +118,17 @@ def test_a_command_loads_no_other_ones() -> None:
 
 NOT_FOR_A_DAEMON = {
     *("intercom_mux.broker.history", "intercom_mux.broker.journal", "intercom_mux.layout.load", "sqlite3"),
+    *("intercom_mux.agents.launch", "intercom_mux.agents.profile_yaml", "intercom_mux.team.planner", "yaml"),
     *("intercom_mux.team.git", "intercom_mux.team.worktrees", "intercom_mux.cli"),
-    *("click", "email", "http", "libtmux", "rich", "tomllib", "urllib.request"),
+    *("click", "email", "http", "libtmux", "rich", "tempfile", "tomllib", "urllib.request"),
 }
 """What a team daemon needs later or never: `up` waits for all that it imports at its start."""
 
 NOT_FOR_UP = {
     *("intercom_mux.broker.journal", "intercom_mux.mux.tmux", "intercom_mux.team.daemon", "intercom_mux.team.git"),
     *("intercom_mux.team.processes", "intercom_mux.team.worktrees"),
-    *("asyncio", "http", "libtmux", "psutil", "rich", "sqlite3", "tomllib"),
+    *("intercom_mux.cli.plan_text", "intercom_mux.cli.talk", "intercom_mux.mux.psmux_client"),
+    *("asyncio", "http", "libtmux", "logging", "psutil", "rich", "sqlite3", "tempfile", "tomllib"),
 }
 """What `up` of shells and agents needs not: the daemon has it, or only a team with worktrees or commands does."""
 
@@ -145,7 +147,8 @@ def test_a_spare_daemon_costs_no_import_of_ours() -> None:
 
 def test_a_team_daemon_starts_with_what_it_needs() -> None:
     """Journal, git, HTTP and the like are imported when a team turns out to need them."""
-    assert not _imports("import intercom_mux.team.daemon, intercom_mux.mux.tmux") & NOT_FOR_A_DAEMON
+    loaded = _imports("from intercom_mux.team.daemon import load_the_rest; load_the_rest()")
+    assert not loaded & NOT_FOR_A_DAEMON
 
 
 def test_up_imports_only_its_own_part(home: Path) -> None:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intercom_mux.agents import late
 from intercom_mux.agents.profile import CONDITIONS, LATE, PLACEHOLDER, Channel
 from intercom_mux.host.process import SCRIPT
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from intercom_mux.agents.profile import Generated, Profile
 
-_LATE_MARK = "\0{}\0"
-"""How a late placeholder stands in rendered text: no argument or variable can hold a NUL, so no value looks like it."""
 
 _DROPPED = object()
 
@@ -57,7 +56,7 @@ class Facts:
 class Launch:
     """What to exec, with which environment, beside which files (name → content).
 
-    Late placeholders are still in it, as `fill` finds and `shown` shows them.
+    Late placeholders are still in it, as `late.py` fills them in and shows them.
     """
 
     argv: tuple[str, ...]
@@ -104,26 +103,8 @@ def our_command() -> str:
     return str(beside) if beside.exists() else shutil.which("intercom-mux") or str(beside)
 
 
-def fill(text: str, late: Mapping[str, str]) -> str:
-    """Return `text` with its late placeholders replaced."""
-    for name, value in late.items():
-        text = text.replace(_LATE_MARK.format(name), value)
-    return text
-
-
-def shown(text: str) -> str:
-    """Return `text` for people: late placeholders as they stand in the profile."""
-    return fill(text, {name: f"{{{name}}}" for name in LATE})
-
-
-def needs(plan: Any, name: str) -> bool:
-    """Return whether the late placeholder `name` is in an argv, env and files such as `Launch` has."""
-    mark = _LATE_MARK.format(name)
-    return any(mark in text for text in (*plan.argv, *plan.env.values(), *plan.files.values()))
-
-
 def _values(facts: Facts) -> dict[str, str]:
-    values = {name: _LATE_MARK.format(name) for name in LATE}
+    values = {name: late.mark(name) for name in LATE}
     values |= {name: getattr(facts, name) or "" for name in Facts.__slots__ if name != "trust"}
     values |= {"python": sys.executable, "cli": our_command()}
     # These two are only asked for by conditions.
@@ -169,7 +150,7 @@ def _dumped(data: Any) -> str:
     """Return JSON with late marks as `fill` looks for them: JSON has no NUL but as an escape."""
     text = json.dumps(data, ensure_ascii=False)
     for name in LATE:
-        text = text.replace(f"\\u0000{name}\\u0000", _LATE_MARK.format(name))
+        text = text.replace(f"\\u0000{name}\\u0000", late.mark(name))
     return text
 
 

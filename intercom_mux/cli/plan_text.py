@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from intercom_mux.agents import launch
+from intercom_mux.agents import late
 from intercom_mux.cli.text import one_line, plural, table
 from intercom_mux.layout.model import Arrangement
 from intercom_mux.team import start_order
@@ -34,7 +34,7 @@ def dry_run(plan: TeamPlan) -> str:
         if peer.is_reused:
             lines.append(f"  {peer.name} ({peer.role}) is session {peer.session_id}, which is there already")
             continue
-        command = one_line(shlex.join(map(launch.shown, peer.argv)))
+        command = one_line(shlex.join(map(late.shown, peer.argv)))
         shown = command if len(command) <= _SHOWN_ARGV else f"{command[:_SHOWN_ARGV]}… (whole with --json)"
         reference = ", a reference" if peer.is_reference else ""
         lines.append(f"  {peer.name} ({peer.role}, {peer.profile}{reference}) in {peer.cwd}")
@@ -82,7 +82,7 @@ def _details(peer: PeerPlan, secrets: Collection[str]) -> list[str]:
 def masked(env: Mapping[str, str], marked: Collection[str] = ()) -> dict[str, str]:
     """Return an environment for people: the values of what is `marked`, or named like a secret, are not shown."""
     hidden = {name for name in env if name in marked or looks_secret(name)}
-    return {name: "…" if name in hidden else launch.shown(value) for name, value in env.items()}
+    return {name: "…" if name in hidden else late.shown(value) for name, value in env.items()}
 
 
 def plan_json(plan: TeamPlan) -> Json:

@@ -10,8 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from intercom_mux import paths
 from intercom_mux.broker import lifecycle
@@ -29,8 +28,7 @@ _NATIVE_EVENTS = ("native_joined", "native_left", "presence")
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """Whom an endpoint is: `team` is {id, name, dir}; `token` is what handles of the session must show."""
 
     session_id: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux.cmux_client import run_cli
@@ -22,8 +21,7 @@ MINIMUM_VERSION = (0, 62)
 _MISSING = "install the cmux app for macOS, or use tmux: `mux: tmux`"
 
 
-@dataclass(frozen=True, slots=True)
-class Cmux:
+class Cmux(NamedTuple):
     """The command line of the app, and its version."""
 
     program: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intercom_mux.errors import MultiplexerError
 from intercom_mux.mux.environment import base_environment
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRun:
+class ClientRun(NamedTuple):
     """What a client printed, by lines, and how it ended; named as in libtmux's `tmux_cmd`."""
 
     cmd: list[str]

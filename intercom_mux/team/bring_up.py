@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux.errors import TeamError
 from intercom_mux.team import plan_file, start_order
@@ -36,8 +36,7 @@ HEARTBEAT_S = 20.0
 """How often a long wait tells that it goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """What a plan means for a running team, as names of peers.
 
     `reused` are sessions to be made its peers, or that are; `extra` are in the file no more; `added` came by `spawn` or
@@ -87,7 +86,7 @@ async def bring_up(
     running.state.layout_path = Path(plan.layout_path)
     await running.look()
     difference = compare(plan, running.state, alive_peers(running))
-    emit({"type": "event", "event": "plan", **asdict(difference)})
+    emit({"type": "event", "event": "plan", **difference._asdict()})
     whole = _with_added(running, plan)
     names = {*difference.missing, *difference.reused}
     await apply(running, whole, names, emit, wait_ready=wait_ready, failed=failed)

@@ -227,16 +227,18 @@ def _take_environment(caller: dict[str, str]) -> None:
     os.environ.pop(paths.IDENTITY_VARIABLE, None)
 
 
+def load_the_rest() -> None:
+    """Import what every start of peers needs, while the command that started us still reads its layout."""
+    import intercom_mux.agents.profile_file
+    import intercom_mux.mux.tmux  # noqa: F401
+
+
 def main() -> None:
     """Be the daemon of the team named as argument or on standard input; without a name leave.
 
     At most one runs per team; an ending one is waited for.
     """
-    # Imported while the command that started us still reads its layout.
-
-    import intercom_mux.agents.profile_file
-    import intercom_mux.mux.tmux  # noqa: F401
-
+    load_the_rest()
     team_id = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.readline().strip()
     if not team_id:
         return

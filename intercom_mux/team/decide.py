@@ -13,7 +13,6 @@ The conditions are looked at in this order, and the first that decides ends it (
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,8 +29,7 @@ QUESTION_CHARS = 300
 """Up to this length a prompt of one line that ends in a question mark is taken for one question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(NamedTuple):
     """A session as the broker lists it; `cwd` is a real path, `team_id` None outside every team."""
 
     id: str
@@ -41,8 +39,7 @@ class Connected:
     team_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A peer that is wanted.
 
     Attributes:
@@ -63,8 +60,7 @@ class Request:
     is_one_shot: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the decision depends on besides the request.
 
     Attributes:
@@ -131,7 +127,7 @@ def decide_all(requests: Sequence[Request], facts: Facts) -> tuple[Decision, ...
     for request in requests:
         decision = decide(request, facts)
         decisions.append(decision)
-        facts = replace(facts, sessions=tuple(s for s in facts.sessions if s.id != decision.session))
+        facts = facts._replace(sessions=tuple(s for s in facts.sessions if s.id != decision.session))
     return tuple(decisions)
 
 

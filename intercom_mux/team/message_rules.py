@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from intercom_mux import config
 from intercom_mux.errors import IntercomError
@@ -10,8 +10,7 @@ from intercom_mux.errors import IntercomError
 INBOUND = ("always", "replies", "never")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRules:
+class MessageRules(NamedTuple):
     """What the user wants of messages.
 
     Attributes:
@@ -31,7 +30,7 @@ def load() -> MessageRules:
     Raises:
         IntercomError: The configuration is not valid (`E_CONFIG`).
     """
-    table = config.table("messages", keys=[field.name for field in fields(MessageRules)])
+    table = config.table("messages", keys=MessageRules._fields)
     for key, value in table.items():
         name = f"messages.{key}"
         if key == "inbound":

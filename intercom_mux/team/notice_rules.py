@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from intercom_mux import config
 from intercom_mux.errors import IntercomError
@@ -11,8 +11,7 @@ from intercom_mux.errors import IntercomError
 _APPLESCRIPT = "on run words\ndisplay notification (item 2 of words) with title (item 1 of words)\nend run"
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeRules:
+class NoticeRules(NamedTuple):
     """What the user wants of notices; `desktop`: whether they are shown by the desktop as well."""
 
     desktop: bool = False
@@ -24,7 +23,7 @@ def load() -> NoticeRules:
     Raises:
         IntercomError: The configuration is not valid (`E_CONFIG`).
     """
-    table = config.table("notify", keys=[field.name for field in fields(NoticeRules)])
+    table = config.table("notify", keys=NoticeRules._fields)
     for key, value in table.items():
         if not isinstance(value, bool):
             raise config.problem(f"notify.{key} must be true or false", key=f"notify.{key}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux.agents import detect
 from intercom_mux.client.aio import Endpoint, Registration
@@ -43,8 +42,7 @@ EXIT_STATUS_S = 1.0
 log = logging.getLogger("intercom_mux.team")
 
 
-@dataclass(frozen=True, slots=True)
-class HookAnswer:
+class HookAnswer(NamedTuple):
     """What a hook call shall print, "" for nothing; `end` must then be told, once, whether it did."""
 
     text: str = ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux import paths
 from intercom_mux.agents.find import Profiles, load_profiles
-from intercom_mux.agents.launch import fill, needs
+from intercom_mux.agents.late import fill, needs
 from intercom_mux.agents.profile_tree import Tree
 from intercom_mux.host import files
 from intercom_mux.host.files import EXACT

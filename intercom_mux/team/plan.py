@@ -20,7 +20,7 @@ _NO_RESTART = Restart()
 
 @dataclass(frozen=True, slots=True)
 class PeerPlan:
-    """One peer, ready to exec but for its late values (`agents/launch.py`).
+    """One peer, ready to exec but for its late values (`agents/late.py`).
 
     Attributes:
         files: Name → content, written into its private directory at its start.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
@@ -256,8 +256,7 @@ def _ordered(table: Mapping[int, Row], doomed: Mapping[int, Proc]) -> list[Proc]
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
+class _Judge(NamedTuple):
     """Says who is spared.
 
     `tree` is what hangs on `anchors`, the roots. Outside it `marked` carry the team's marker, `strangers` another's.

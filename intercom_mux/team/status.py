@@ -10,7 +10,7 @@ stand there; and a reported dialog is given up only after `BLOCKED_STALE_S`. Unk
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 STALE_S = 1.5
 """How long a screen must have said something else before a report is not believed any more."""
@@ -20,8 +20,7 @@ BLOCKED_STALE_S = 5.0
 _KINDS = {"idle": "idle", "thinking": "busy", "tool": "busy", "blocked": "blocked"}
 
 
-@dataclass(frozen=True, slots=True)
-class Dated:
+class Dated(NamedTuple):
     """A status, `thinking` or `tool:Bash` for example, and since when it is so, in seconds of any one clock.
 
     `is_sure` is False for a screen that looks idle without a composer. `tool` is the status before a reported dialog,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intercom_mux.transcript.store import GRAIN_MS, entries, index_file, log_file, numbers
 
@@ -17,8 +16,7 @@ _LINE_BYTES = 4096
 """A line that began so many bytes before the time asked for is not shown whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Bytes that came at `at` (Unix milliseconds), or a mark that stands there, without bytes."""
 
     data: bytes

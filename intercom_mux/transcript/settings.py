@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from intercom_mux import config
 from intercom_mux.errors import IntercomError
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """`size_mb`: most of one peer's transcript, in MiB. `keep_days`: for so long what was printed is kept."""
 
     size_mb: float = 16
@@ -28,7 +27,7 @@ def load() -> Settings:
     Raises:
         IntercomError: The configuration is not valid (`E_CONFIG`).
     """
-    table = config.table("transcripts", keys=[field.name for field in fields(Settings)])
+    table = config.table("transcripts", keys=Settings._fields)
     for key, value in table.items():
         if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
             raise config.problem(f"transcripts.{key} must be a number above 0, not {value!r}", key=f"transcripts.{key}")

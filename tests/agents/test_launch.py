@@ -13,7 +13,8 @@ import pytest
 
 from intercom_mux.agents import launch as launching
 from intercom_mux.agents.find import load_profiles
-from intercom_mux.agents.launch import Facts, Launch, fill, launch, needs, reply_channel, shown
+from intercom_mux.agents.late import fill, needs, shown
+from intercom_mux.agents.launch import Facts, Launch, launch, reply_channel
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,25 +72,25 @@ def test_it_is_total_and_deterministic_and_no_session_fills_two_places(requests:
     ("request_", "facts", "verdict", "condition"),
     [
         (WANTED, FACTS, "spawn", "multiplexer"),
-        (WANTED, replace(FACTS, own=frozenset({"worker"}), sessions=(FITS,)), "keep", "known"),
-        (WANTED, replace(FACTS, sessions=(FITS,)), "reuse", "fits"),
-        (WANTED, replace(FACTS, sessions=(replace(FITS, cwd="/elsewhere"),)), "spawn", "multiplexer"),
-        (WANTED, replace(FACTS, sessions=(replace(FITS, team_id="other"),)), "spawn", "multiplexer"),
-        (replace(WANTED, verb="spawn"), replace(FACTS, sessions=(FITS,)), "spawn", "multiplexer"),
-        (replace(WANTED, verb="spawn"), replace(FACTS, sessions=(replace(FITS, role="worker"),)), "reuse", "fits"),
-        (replace(WANTED, is_one_shot=True), FACTS, "refuse", "long-lived"),
-        (replace(WANTED, verb="spawn", prompt="Where is it?"), FACTS, "refuse", "long-lived"),
-        (replace(WANTED, cwd="/q", repository="/q"), FACTS, "refuse", "codebase"),
-        (replace(WANTED, cwd="/q", repository="/q", is_reference=True), FACTS, "spawn", "multiplexer"),
+        (WANTED, FACTS._replace(own=frozenset({"worker"}), sessions=(FITS,)), "keep", "known"),
+        (WANTED, FACTS._replace(sessions=(FITS,)), "reuse", "fits"),
+        (WANTED, FACTS._replace(sessions=(FITS._replace(cwd="/elsewhere"),)), "spawn", "multiplexer"),
+        (WANTED, FACTS._replace(sessions=(FITS._replace(team_id="other"),)), "spawn", "multiplexer"),
+        (WANTED._replace(verb="spawn"), FACTS._replace(sessions=(FITS,)), "spawn", "multiplexer"),
+        (WANTED._replace(verb="spawn"), FACTS._replace(sessions=(FITS._replace(role="worker"),)), "reuse", "fits"),
+        (WANTED._replace(is_one_shot=True), FACTS, "refuse", "long-lived"),
+        (WANTED._replace(verb="spawn", prompt="Where is it?"), FACTS, "refuse", "long-lived"),
+        (WANTED._replace(cwd="/q", repository="/q"), FACTS, "refuse", "codebase"),
+        (WANTED._replace(cwd="/q", repository="/q", is_reference=True), FACTS, "spawn", "multiplexer"),
         (
-            replace(WANTED, cwd="/q", repository="/q"),
-            replace(FACTS, references=frozenset({"/q"})),
+            WANTED._replace(cwd="/q", repository="/q"),
+            FACTS._replace(references=frozenset({"/q"})),
             "spawn",
             "multiplexer",
         ),
-        (replace(WANTED, cwd="/q"), FACTS, "spawn", "multiplexer"),
-        (WANTED, replace(FACTS, backends=(NONE,)), "skip", "multiplexer"),
-        (WANTED, replace(FACTS, mux="psmux"), "skip", "multiplexer"),
+        (WANTED._replace(cwd="/q"), FACTS, "spawn", "multiplexer"),
+        (WANTED, FACTS._replace(backends=(NONE,)), "skip", "multiplexer"),
+        (WANTED, FACTS._replace(mux="psmux"), "skip", "multiplexer"),
     ],
 )
 def test_each_condition_decides(request_: Request, facts: Facts, verdict: str, condition: str) -> None:
@@ -102,26 +101,26 @@ def test_each_condition_decides(request_: Request, facts: Facts, verdict: str, c
 
 def test_a_session_that_this_team_reuses_stays_its_peer() -> None:
     """`up` once more finds the same session, which is in the team now, before any other that fits."""
-    mine = replace(FITS, id="s2", team_id="t")
-    facts = replace(FACTS, sessions=(FITS, mine), reused=(("worker", "s2"),))
+    mine = FITS._replace(id="s2", team_id="t")
+    facts = FACTS._replace(sessions=(FITS, mine), reused=(("worker", "s2"),))
     assert decide(WANTED, facts).session == "s2"
 
 
 def test_cmux_comes_before_tmux_unless_the_layout_says_otherwise() -> None:
     """`auto` takes the first that can be used."""
-    facts = replace(FACTS, backends=(CMUX, TMUX))
+    facts = FACTS._replace(backends=(CMUX, TMUX))
     assert decide(WANTED, facts).backend == "cmux"
-    assert decide(WANTED, replace(facts, mux="tmux")).backend == "tmux"
+    assert decide(WANTED, facts._replace(mux="tmux")).backend == "tmux"
 
 
 def test_a_refusal_says_what_to_do_instead() -> None:
     """Whom to ask, how to declare a reference, who could serve."""
-    facts = replace(FACTS, sessions=(Connected("s9", "expert", "/p"),))
-    assert "intercom-mux ask expert" in decide(replace(WANTED, is_one_shot=True), facts).advice
-    away = replace(WANTED, cwd="/q", repository="/q")
+    facts = FACTS._replace(sessions=(Connected("s9", "expert", "/p"),))
+    assert "intercom-mux ask expert" in decide(WANTED._replace(is_one_shot=True), facts).advice
+    away = WANTED._replace(cwd="/q", repository="/q")
     assert "`reference: /q`" in decide(away, facts).advice
-    assert "`--reference /q`" in decide(replace(away, verb="spawn"), facts).advice
-    assert "expert" in decide(WANTED, replace(facts, backends=(NONE,))).advice
+    assert "`--reference /q`" in decide(away._replace(verb="spawn"), facts).advice
+    assert "expert" in decide(WANTED, facts._replace(backends=(NONE,))).advice
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ is never given. What was given counts only when the call has printed it; until t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intercom_mux.team.routes.base import Outcome, Route
 from intercom_mux.team.routes.wording import block, is_body_elsewhere, one_word, short_id
@@ -46,8 +45,7 @@ class HookRoute(Route):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What one hook event tells: a status, the prompt that was submitted, the last words of the turn that ended.
 
     `answer` is "" when the turn ended without any.

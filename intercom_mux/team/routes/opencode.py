@@ -7,8 +7,7 @@ import json
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +28,7 @@ class ServerError(Exception):
         self.is_refusal = is_refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """The last turn of a session: what was submitted, the last words, and whether it is over."""
 
     prompt: str
