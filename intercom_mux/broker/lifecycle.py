@@ -18,7 +18,7 @@ from intercom_mux.errors import BrokerError, IntercomError
 from intercom_mux.host import endpoint, files
 from intercom_mux.host import lock as locks
 from intercom_mux.host.limits import allow_open_files
-from intercom_mux.host.process import DETACHED, PYTHON, end
+from intercom_mux.host.process import DETACHED, PYTHON, end, has_ended
 from intercom_mux.host.unix import listening_pid
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+LEAVE_S = 0.5
 PLACE_TIMEOUT_S = 5.0
 OPEN_FILES = 10_240
 """Open files the broker asks for: more than its sessions and their commands need, less than macOS refuses."""
@@ -348,7 +349,7 @@ def replace(agent: Path) -> int | None:
 
 
 def stop() -> bool:
-    """End the running broker; False when there was none. On return its journal and its lock are free.
+    """End the running broker; False when there was none. On return its journal and its lock are free, and it is gone.
 
     Raises:
         BrokerError: It is still there after `STOP_TIMEOUT_S`.
@@ -368,4 +369,8 @@ def stop() -> bool:
         # Where ending a process asks it nothing, these are left to us.
         paths.broker_file().unlink(missing_ok=True)
         tcp.remove_file()
+    # Its interpreter still takes a moment; a parent that does not reap it is not waited for.
+    last_look = time.monotonic() + LEAVE_S
+    while not has_ended(int(info["pid"])) and time.monotonic() < last_look:
+        time.sleep(0.005)
     return True

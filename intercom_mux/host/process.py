@@ -104,6 +104,10 @@ if sys.platform == "win32":
             except psutil.Error:
                 continue
 
+    def has_ended(pid: int) -> bool:
+        """Return whether a process is gone."""
+        return not is_running(pid)
+
     def become(argv: list[str], environment: Mapping[str, str]) -> NoReturn:
         """Be another program, as far as the caller can tell; `os.exec` would give the prompt back at once."""
         with subprocess.Popen(argv, env=environment) as child:
@@ -130,6 +134,13 @@ else:
         except (OSError, OverflowError):
             pass
         return True
+
+    def has_ended(pid: int) -> bool:
+        """Return whether a process is gone; a child of ours that has ended is reaped, one of another counts as here."""
+        try:
+            return os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            return not is_running(pid)
 
     def end(pid: int) -> None:
         """Ask a process to end. Raises `OSError`."""

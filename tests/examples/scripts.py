@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/run.sh"))
 
+TOO_EARLY = r'(?m)^note: there is no task "[\w-]+" yet, waiting for it\n'
+"""What `wait --task` says first when it is quicker than who makes the task."""
+
 _STABLE = (
+    (TOO_EARLY, ""),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?", "TIME"),
     (r"/tmp/imux-[^/ ]+/t/([\w-]+)-[0-9a-f]{8}/tmux\.sock", r"SOCKET-OF-\1"),
     (r"\S*/intercom-mux-[\w-]+\.\w{6}", "HOME"),
