@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ def test_a_peer_and_its_supervisor(team: None) -> None:
         assert "token-refresh.md" in text(decided)
         asked = await call(session, "intercom_ask", to="guide", message=QUESTION)
         assert asked.structured_content["from"] == "guide"
+        # It answers while it still puts its tools away.
+        rested = await asyncio.to_thread(run, "wait", "guide", "--until", "idle", "--timeout", "30s")
+        assert (rested.code, rested.err) == (0, "")
         assert "guide: scout, idle" in text(await call(session, "intercom_list"))
 
     talk(scenario)

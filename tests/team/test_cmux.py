@@ -91,8 +91,7 @@ def test_a_team_lives_and_ends_beside_its_user(cmux: Standin, home: Path) -> Non
         shown: dict[str, Any] = cmux.look()["sidebar"][cmux.workspace]
         return shown
 
-    # The log comes first, then the bar.
-    wait_until(lambda: sidebar()["progress"], what="the task in the sidebar")
+    wait_until(lambda: sidebar()["progress"] and sidebar()["log"], what="the task in the sidebar, bar and log")
     assert sidebar()["progress"] == "0.60 0/1 done · T1 60%"
     assert sidebar()["log"] == ["[progress] T1 started 60% · worker · half"]
     status, out = inside.run("down")
