@@ -184,7 +184,7 @@ def test_a_terminal_that_starts_late_is_waited_for(new_cmux: Callable[..., Stand
 def test_the_environment_title_log_and_status_of_a_program(new_cmux: Callable[..., Standin], home: Path) -> None:
     """Variables are set and unset, what it prints is in the log byte by byte, and its end leaves screen and status."""
     standin = new_cmux("0.64.22")
-    script = 'printf "\\033]2;busy\\007$A,$B,${CMUX_SURFACE_ID:+inside},${TERM}\\n"; pwd; exit 7'
+    script = 'printf "\\033]2;busy\\007$A,$B,${CMUX_SURFACE_ID:+inside},${TERM}\\n"; pwd; sleep 0.1; exit 7'
     spec = SurfaceSpec("a", ("sh", "-c", script), home, env={"A": "ünï 'q' $x"}, unset=("B",), log=home / "log")
     mux, surfaces = opened(standin, home, spec)
     state = wait_until(lambda: [s for s in (mux.states() or {}).values() if s.is_dead], what="end of the program")[0]

@@ -353,7 +353,7 @@ def test_a_log_is_appended_to_and_made_private(tmux: TmuxMultiplexer, home: Path
     log = home / "log"
     log.write_text("before\n")
     log.chmod(0o644)
-    tmux.open("team", "tiled", [SurfaceSpec("a", ("echo", "after"), home, log=log)])
+    tmux.open("team", "tiled", [SurfaceSpec("a", ("sh", "-c", "echo after; exec cat"), home, log=log)])
     wait_until(lambda: log.read_text() == "before\nafter\n", what="appended log")
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
