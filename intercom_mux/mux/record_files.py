@@ -9,14 +9,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from intercom_mux.host.files import EXACT
 from intercom_mux.paths import private_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Json = dict[str, Any]
-
-_EXACT = getattr(os, "O_CLOEXEC", 0)
 
 
 def make_directory(parent: Path) -> Path:
@@ -35,7 +34,7 @@ def directories(parent: Path) -> list[Path] | None:
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
     """Write a new file as it stands, with these permissions from the start."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _EXACT, mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | EXACT, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.write(text)
 

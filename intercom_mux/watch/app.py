@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App, SuspendNotSupported
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.screen import Screen
 
-    from intercom_mux.supervise.answer import Pending
     from intercom_mux.watch.model import Snapshot, Span
+    from intercom_mux.watch.source import Source
 
 Json = dict[str, Any]
 
@@ -45,22 +45,6 @@ _TONES = {
     "alert": "bold #000000 on $warning",
     "strong": "bold",
 }
-
-
-class Source(Protocol):
-    """What the board needs of a feed."""
-
-    def run(self, on_seen: Callable[[Snapshot], None], on_lost: Callable[[str], None]) -> None: ...
-    def stop(self) -> None: ...
-    def screen(self, peer: str) -> str: ...
-    def attach_argv(self, peer: str) -> tuple[list[str], bool]: ...
-    def asked(self) -> list[Pending]: ...
-    def inbox(self) -> list[Json]: ...
-    def send(self, to: str, text: str) -> str: ...
-    def ask(self, to: str, text: str) -> str: ...
-    def reply(self, ask_id: str, text: str) -> str: ...
-    def restart(self, peer: str) -> str: ...
-    def kill(self, peer: str) -> str: ...
 
 
 class Board(App[None]):
