@@ -46,12 +46,13 @@ def command(words: Sequence[str], facts: Mapping[str, str]) -> list[str]:
 
 
 class Notifier:
-    """Calls people for one team. Never blocks."""
+    """Calls people for one team, not for what became of a task before `since_ms`, Unix time. Never blocks."""
 
-    def __init__(self, team: TeamState, mux: Multiplexer) -> None:
+    def __init__(self, team: TeamState, mux: Multiplexer, since_ms: int) -> None:
         self._team = team
         self._mux = mux
         self._alarm = alarm.Alarm()
+        self._since_ms = since_ms
         self._knows_tasks = False
         self._wants_desktop = notice_rules.load_or_default().desktop
         self._mark = ""
@@ -65,11 +66,10 @@ class Notifier:
         asks: Collection[alarm.Condition] = (),
     ) -> None:
         """Take how all peers and tasks are, None for tasks not known yet, and the asks to a person; returns at once."""
-        about_tasks = alarm.of_tasks(tasks or ())
         if tasks is not None and not self._knows_tasks:
             self._knows_tasks = True
-            self._alarm.skip(about_tasks)
-        due = self._alarm.due([*alarm.of_peers(statuses), *about_tasks, *asks], time.monotonic())
+            self._alarm.skip(alarm.of_tasks(task for task in tasks if task["updated_at"] < self._since_ms))
+        due = self._alarm.due([*alarm.of_peers(statuses), *alarm.of_tasks(tasks or ()), *asks], time.monotonic())
         mark = summary.mark(statuses, tasks or ())
         if mark != self._mark or due:
             self._mark = mark

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from intercom_mux.client.link import now_ms
 from intercom_mux.errors import IntercomError
 from intercom_mux.team import alarm, message_rules
 from intercom_mux.team import state as team_states
@@ -42,8 +43,9 @@ class RunningTeam:
         self.profiles = team_profiles(state.id)
         self.peers: dict[str, TeamPeer] = {}
         self._typing_log = typing_log
-        self._notifier = Notifier(state, self.mux)
-        self._sidebar = Sidebar(self.mux)
+        begun_ms = now_ms()
+        self._notifier = Notifier(state, self.mux, begun_ms)
+        self._sidebar = Sidebar(self.mux, begun_ms)
         self._screen_of_daemon = DaemonScreen(state.name, sys.stdout)
         self._supervisor: str | None = None
         self._feed = TaskFeed(state, broker)

@@ -41,16 +41,18 @@ class HasSidebar(Protocol):
 class Sidebar:
     """Tells each change once; a multiplexer without a sidebar is told nothing."""
 
-    def __init__(self, mux: Multiplexer) -> None:
+    def __init__(self, mux: Multiplexer, since_ms: int) -> None:
         self._mux = mux if isinstance(mux, HasSidebar) else None
         self._told: dict[str, str] = {}
+        self._since_ms = since_ms
         self._lines: dict[str, str] | None = None
         self._short = ""
 
     async def look(self, statuses: Mapping[str, str], tasks: Collection[Json] | None = None) -> None:
         """Take how all peers and tasks are, None for tasks not known yet; a peer that is no more loses its status.
 
-        Tasks that were there at the first look are not logged. Failures are logged by us, and not tried again.
+        What became of a task before `since_ms`, Unix time, is not put in the log.
+        Failures are logged by us, and not tried again.
         """
         if self._mux is None:
             return
@@ -67,7 +69,7 @@ class Sidebar:
         before, self._lines = self._lines, {task["id"]: summary.line(task) for task in tasks}
         if before == self._lines:
             return
-        known = self._lines if before is None else before
+        known = self._lines_of_old(tasks) if before is None else before
         for task in tasks:
             line = self._lines[task["id"]]
             if known.get(task["id"]) != line:
@@ -75,6 +77,10 @@ class Sidebar:
         if tasks or self._short:
             await _try(partial(mux.progress, summary.fraction(tasks), short))
         self._short = short
+
+    def _lines_of_old(self, tasks: Collection[Json]) -> dict[str, str]:
+        """The broker may tell the tasks for the first time only after some have changed."""
+        return {task["id"]: summary.line(task) for task in tasks if task["updated_at"] < self._since_ms}
 
 
 async def _try(tell: Callable[[], None]) -> None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from intercom_mux import config
 from intercom_mux.errors import IntercomError, LayoutError
+from intercom_mux.mux.memory import MemoryMultiplexer
 from intercom_mux.team import summary
 from intercom_mux.team.alarm import REPEAT_S, STEADY_S, Alarm, Notice, of_asks, of_peers, of_tasks
 from intercom_mux.team.daemon_screen import DaemonScreen
 from intercom_mux.team.notice_rules import desktop_command, load, load_or_default
-from intercom_mux.team.notify import command
+from intercom_mux.team.notify import Notifier, command
+from intercom_mux.team.state import TeamState
 from tests.cli.stage import run
 from tests.support import wait_until
 from tests.team.stage import CAT, SHELL, TUI, Stage, broker_pid
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BLOCKED = of_peers({"a": "blocked:permission", "b": "idle"})
 FREE = of_peers({"a": "thinking", "b": "idle"})
@@ -89,6 +90,20 @@ def test_what_stood_before_anybody_looked_calls_nobody() -> None:
     assert alarm.due(ended, 0) == []
     assert alarm.due([], 1) == []
     assert alarm.due(ended, 2) == [Notice("task-failed", "worker", "failed", "T1")]
+
+
+def test_what_became_of_a_task_since_the_team_began_calls_a_person_though_it_was_told_late() -> None:
+    """The first tasks that are seen may have ended already; only those that had before it began call nobody."""
+    mux = MemoryMultiplexer()
+    team = TeamState("t-1", "t", Path("/"), Path("/t.yaml"), "memory", created_at=0)
+
+    async def rings(tasks: list[dict[str, Any]]) -> int:
+        Notifier(team, mux, since_ms=5).look({}, tasks)
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+        return mux.rings
+
+    assert asyncio.run(rings([task("old", "done", updated_at=4)])) == 0
+    assert asyncio.run(rings([task("old", "done", updated_at=4), task("new", "failed", updated_at=5)])) == 1
 
 
 def test_the_team_in_short() -> None:
