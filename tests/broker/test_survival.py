@@ -23,7 +23,10 @@ SECONDS = 20 * SCALE
 
 
 class Peer(threading.Thread):
-    """A peer that keeps its connection up, as a daemon does, until `stop`; its own errors fail the test."""
+    """A peer that keeps its connection up, as a daemon does, until it is done; its own errors fail the test.
+
+    `live` returns soon after `stop` is set, but not in the middle of something: on a lost connection it begins again.
+    """
 
     def __init__(self, name: str, live: Callable[[Peer, Line], None]) -> None:
         super().__init__(name=name)
@@ -34,12 +37,12 @@ class Peer(threading.Thread):
     def run(self) -> None:
         deadline = time.monotonic() + SECONDS
         try:
-            while not self.stop.is_set():
+            while True:
                 assert time.monotonic() < deadline, f"{self.name} is not done in time"
                 try:
                     with Line() as line:
                         line.sock.settimeout(0.3)
-                        self.live(self, line.peer(self.name))
+                        return self.live(self, line.peer(self.name))
                 except OSError:
                     time.sleep(0.01)
         except BaseException as error:
