@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercom_mux.wire.frames import dump
-from intercom_mux.wire.ordinary import MAX_BYTES, is_receipt, is_send, match_receipt, match_send, meaning
+from intercom_mux.wire.ordinary import (
+    MAX_BYTES,
+    is_receipt,
+    is_send,
+    match_receipt,
+    match_related,
+    match_send,
+    meaning,
+)
 
 
 def send(to: str, message_id: str, text: str, **more: Any) -> bytes:
@@ -58,6 +66,48 @@ def test_the_text_of_whatever_bytes(quoted: bytes) -> None:
         assert text is None
     else:
         assert text == said.encode()
+
+
+@given(words, words, st.booleans(), st.booleans(), st.booleans(), st.none() | st.integers(-1, 10**16))
+def test_an_ask_or_a_reply_that_fits_means_what_json_says(
+    text: str, asked: str, is_ask: bool, is_first: bool, is_blocking: bool, deadline: int | None
+) -> None:
+    """Wherever the members that make it one stand; only an ask may say when it ends and that somebody blocks on it."""
+    relation: dict[str, Any] = {"expectsReply": True} if is_ask else {"replyTo": asked}
+    content: dict[str, Any] = {"content": {"text": text}}
+    message: dict[str, Any] = {"id": "m", "timestamp": 17, **(relation | content if is_first else content | relation)}
+    message |= {"deadline": deadline} if deadline is not None else {}
+    frame: dict[str, Any] = {"type": "send", "to": "w", "message": message}
+    frame |= {"blocking": True, "group": "g"} if is_blocking else {}
+    found = match_related(dump(frame))
+    assert match_send(dump(frame)) is None
+    is_odd = not _is_plain(text) or not 0 <= (deadline or 0) < 10**15
+    if is_ask:
+        assert (found is None) == is_odd
+    else:
+        is_name = asked.isascii() and not any(c < " " or c in '"\\' for c in asked)
+        assert (found is None) == (is_odd or not is_name or is_blocking or deadline is not None)
+    if found is not None:
+        assert json.loads(found.message + b"}") == message
+        assert (found.address, found.id, meaning(found.text)) == (b"w", b"m", text.encode())
+        assert (found.asked, found.deadline) == (None if is_ask else asked.encode(), deadline)
+        assert (found.is_blocking, found.group) == (is_blocking, b"g" if is_blocking else b"")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        send("w", "m", "hello"),
+        send("w", "m", "hello", expectsReply=False),
+        send("w", "m", "hello", expectsReply=True, replyTo="a"),
+        send("w", "m", "hello", supersedes="a", expectsReply=True),
+        send("w", "m", "x" * MAX_BYTES, expectsReply=True),
+        send("w", "m", "hello", replyTo="x" * 257),
+        send("w", "m", "hello", expectsReply=True) + b" ",
+    ],
+)
+def test_what_is_no_ordinary_ask_or_reply(payload: bytes) -> None:
+    assert match_related(payload) is None
 
 
 @pytest.mark.parametrize(

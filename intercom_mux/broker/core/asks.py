@@ -20,9 +20,10 @@ WITHDRAWN = "it was withdrawn"
 SUPERSEDED = "another question took its place"
 
 
-def deadline_of(state: BrokerState, message: Json, now: int) -> int:
+def deadline_of(state: BrokerState, wanted: float | None, now: int) -> int:
     """Return when the ask ends: the deadline that travels with it (at most a week), else the default."""
-    wanted = message.get("deadline", now + state.limits.ask_timeout)
+    if wanted is None:
+        wanted = now + state.limits.ask_timeout
     return int(min(max(wanted, now), now + _DEADLINE_MAX_MS))
 
 
@@ -98,21 +99,26 @@ def _name(state: BrokerState, key: SessionKey, view: str | None) -> str:
 
 
 def open_ask(
-    state: BrokerState, connection: Connection, delivery: Delivery, message: Json, frame: Json, now: int
+    state: BrokerState,
+    connection: Connection,
+    delivery: Delivery,
+    text: str,
+    now: int,
+    *,
+    is_blocking: bool,
+    group: str,
 ) -> None:
     """Remember the edge asker → asked; a blocking asker of ours waits on this connection."""
-    is_blocking = connection.generation != "mux" or frame.get("blocking") is True
-    group = frame.get("group")
     ask = Ask(
         id=delivery.id,
         asker=delivery.sender,
         asked=delivery.target,
         created_at=now,
         deadline=delivery.expires_at,
-        text=gist(message["content"]["text"])[:_PREVIEW],
+        text=gist(text)[:_PREVIEW],
         is_blocking=is_blocking,
         waiter=connection.id if connection.generation == "mux" and is_blocking else 0,
-        group=group if type(group) is str else "",
+        group=group,
     )
     add(state, ask)
     state.record("ask", ask.id, tuple(ask.asker), tuple(ask.asked), now, ask.deadline, ask.text, is_blocking, ask.group)

@@ -58,7 +58,7 @@ def send(state: BrokerState, connection: Connection, frame: Frame, now: int) -> 
             raise Refusal("E_SENDER_NOT_FOUND", "Sender session not found")
         target = _target(state, connection, sender, address, frame, message_id)
         accepted = accept(state, connection, sender, target, message, frame, now)
-        _answer_accepted(state, connection, accepted, state.sessions.get(accepted.target, target))
+        answer_accepted(state, connection, accepted, state.sessions.get(accepted.target, target))
         if frame.get("watch") is True and connection.generation == "mux":
             receipts.watch(state, connection, accepted)
         if accepted.expects_reply:
@@ -150,7 +150,11 @@ def accept(
     hold(state, receiver, delivery)
     record(state, delivery)
     if message.get("expectsReply"):
-        asks.open_ask(state, connection, delivery, message, frame, now)
+        is_blocking = connection.generation != "mux" or frame.get("blocking") is True
+        group = frame.get("group")
+        group = group if type(group) is str else ""
+        text = message["content"]["text"]
+        asks.open_ask(state, connection, delivery, text, now, is_blocking=is_blocking, group=group)
     if tasks.MARK in message["content"]["text"] and "replyTo" not in message:
         tasks.take_marked(state, sender, receiver, delivery, message["content"]["text"], now)
     waiter = asks.close_answered(state, connection, asked, delivery, now) if asked is not None else None
@@ -205,7 +209,7 @@ def _new_delivery(
     if size > MAX_FRAME_BYTES:
         raise Refusal("E_MESSAGE_TOO_LARGE", f"Message of {size} bytes is larger than {MAX_FRAME_BYTES}")
     if delivery.expects_reply:
-        delivery.expires_at = asks.deadline_of(state, message, now)
+        delivery.expires_at = asks.deadline_of(state, message.get("deadline"), now)
     return delivery
 
 
@@ -287,7 +291,8 @@ def write(state: BrokerState, connection: Connection, delivery: Delivery, now: i
     )
 
 
-def _answer_accepted(state: BrokerState, connection: Connection, delivery: Delivery, target: Session) -> None:
+def answer_accepted(state: BrokerState, connection: Connection, delivery: Delivery, target: Session) -> None:
+    """Tell the sender that its message is held, and whether it is on its way."""
     answer = b'{"type":"delivered","messageId":%b,"delivery":"%b","retryable":false,"outcomeKnown":true' % (
         quote(delivery.id),
         b"queued" if delivery.state == states.QUEUED else b"socket_delivered",

@@ -1,9 +1,10 @@
-"""Ordinary traffic between connected sessions of ours, taken a run of frames at a time.
+"""Ordinary traffic between connected sessions of ours; messages and receipts are taken a run of frames at a time.
 
-An ordinary message is a text and nothing else, and its receiver is there; an ordinary receipt says a status and no
-more. They are known by the bytes that a compact JSON writer makes of them. What is done about them is what
-`delivery.send` and `receipts.receive` do, with everything that is the same for a whole run done once. Whatever is not
-exactly so is left to those two, which say what is right; tests/broker/core/test_ordinary.py holds this equal to them.
+An ordinary message is a text and nothing else, and its receiver is there; an ordinary ask or reply is such a message
+between sessions that wait for nobody else; an ordinary receipt says a status and no more. They are known by the bytes
+that a compact JSON writer makes of them. What is done about them is what `delivery.send` and `receipts.receive` do,
+with everything that is the same for a whole run done once. Whatever is not exactly so is left to those two, which say
+what is right; tests/broker/core/test_ordinary.py holds this equal to them.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from intercom_mux.broker.core import addresses, backpressure, delivery, endings, roster, tasks
+from intercom_mux.broker.core import addresses, asks, backpressure, delivery, endings, roster, tasks
 from intercom_mux.broker.core.model import Delivery
 from intercom_mux.wire import states
 from intercom_mux.wire.frames import LENGTH, quote
-from intercom_mux.wire.ordinary import is_receipt, is_send, match_receipt, match_send, meaning
+from intercom_mux.wire.ordinary import is_receipt, is_send, match_receipt, match_related, match_send, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from intercom_mux.broker.core.model import BrokerState, Connection, Session, SessionKey
+    from intercom_mux.wire.ordinary import Related
 
 _READ = frozenset({b"acknowledged", b"injected"})
 _ON_ITS_WAY = frozenset({b"receiver_received", b"queued"})
@@ -34,6 +36,8 @@ def take(state: BrokerState, connection: Connection, payloads: Sequence[bytes], 
     me = connection.session
     if me is None or connection.generation != "mux" or connection.held or not me.owns(connection):
         return at
+    if is_send(payloads[at]) and (related := match_related(payloads[at])):
+        return at + _take_related(state, connection, me, related, now)
     run = _begun(state, connection, me, payloads[at], now)
     if run is not None:
         for payload in payloads[at:] if at else payloads:
@@ -63,6 +67,76 @@ def _takes_at_once(target: Session, endpoint: Connection) -> bool:
     """Whether what is accepted for `target` goes to its endpoint now, behind nothing that waits."""
     is_open = endpoint.generation != "old" and not endpoint.has_backlog
     return is_open and not target.is_yielding and not target.waiting_senders
+
+
+def _take_related(state: BrokerState, connection: Connection, me: Session, found: Related, now: int) -> bool:
+    """Handle an ask or a reply to somebody who is there and waits for nobody else; False if it is not so simple."""
+    target = addresses.resolve(state, connection, me.key.scope, found.address.decode()).session
+    endpoint = target.endpoint if target is not None else None
+    if target is None or endpoint is None or target is me or not _takes_at_once(target, endpoint):
+        return False
+    message_id, text = found.id.decode(), meaning(found.text)
+    is_new = (me.key, message_id) not in state.records and (target.key, message_id) not in state.inbound
+    if text is None or not is_new or backpressure.is_full(state, target):
+        return False
+    if found.asked is None:
+        return _take_ask(state, connection, me, target, found, text, now)
+    return _take_reply(state, connection, me, target, found, text, now)
+
+
+def _take_ask(
+    state: BrokerState, connection: Connection, me: Session, target: Session, found: Related, text: bytes, now: int
+) -> bool:
+    waits = target.key in state.asks_of or (found.is_blocking and me.key in state.asks_of)
+    if waits or _MARK in text or target.status.startswith("exited"):
+        return False
+    one = _held(state, me, target, found, text, b"null,true", asks.deadline_of(state, found.deadline, now), now)
+    group = found.group.decode()
+    asks.open_ask(state, connection, one, text.decode(), now, is_blocking=found.is_blocking, group=group)
+    delivery.dispatch(state, target, one, now)
+    delivery.answer_accepted(state, connection, one, target)
+    return True
+
+
+def _take_reply(
+    state: BrokerState, connection: Connection, me: Session, target: Session, found: Related, text: bytes, now: int
+) -> bool:
+    asked = found.asked or b""
+    ask = state.asks.get((target.key, asked.decode()))
+    if ask is None or ask.asked != me.key or me.waiting_senders:
+        return False
+    one = _held(state, me, target, found, text, b'"%b",null' % asked, now + state.limits.message_ttl, now)
+    waiter = asks.close_answered(state, connection, ask, one, now)
+    if waiter is not None:
+        delivery.write(state, waiter, one, now)
+    else:
+        delivery.dispatch(state, target, one, now)
+    delivery.answer_accepted(state, connection, one, target)
+    return True
+
+
+def _held(
+    state: BrokerState,
+    me: Session,
+    target: Session,
+    found: Related,
+    text: bytes,
+    relations: bytes,
+    expires_at: int,
+    now: int,
+) -> Delivery:
+    """Take responsibility for a message; `relations` as its fingerprint has them."""
+    print_ = blake2b(text + b"[%b,%b,null,null,null]" % (quote(target.key.id), relations), digest_size=16).digest()
+    info = roster.describe(state, me, target.team.id if target.team else None)
+    body = found.message + b',"brokerReceivedAt":%d}' % now
+    one = Delivery(
+        state.next_seq, found.id.decode(), me.key, target.key, info, body, print_, now, expires_at, states.QUEUED
+    )
+    one.expects_reply = found.asked is None
+    one.reply_to = None if found.asked is None else found.asked.decode()
+    delivery.hold(state, target, one)
+    delivery.record(state, one)
+    return one
 
 
 class _Sends:

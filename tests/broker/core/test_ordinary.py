@@ -46,6 +46,9 @@ TEXTS = (
 )
 
 
+Step = tuple[str, int, list[bytes] | None]
+
+
 def compact(value: object, *, ascii_only: bool = False) -> bytes:
     """Return the JSON that a client writes."""
     written = json.dumps(value, separators=(",", ":"), ensure_ascii=ascii_only)
@@ -93,11 +96,36 @@ relations = st.sampled_from([{"expectsReply": True}, {"replyTo": "a"}, {"superse
 beside = mostly(st.just({}), st.sampled_from([{"watch": True}, {"blocking": True}]))
 
 
+def frames(who: int, *run: bytes) -> Step:
+    return "frames", who, list(run)
+
+
 @st.composite
 def sends(draw: st.DrawFn) -> Json:
     message = {"id": draw(ids), "timestamp": draw(moments), "content": {"text": draw(texts)}}
     message |= draw(st.sampled_from([{}, {}, {}, {"expectsReply": True}]) | mostly(st.just({}), relations))
     return {"type": "send", "to": draw(addresses), "message": message, **draw(beside)}
+
+
+@st.composite
+def asks(draw: st.DrawFn) -> Json:
+    beside = draw(mostly(st.sampled_from([{}, {"blocking": True, "group": "g"}]), st.just({"blocking": 1, "group": 2})))
+    deadline: st.SearchStrategy[Json] = st.just({}) | st.builds(lambda at: {"deadline": at}, moments)
+    more = {"expectsReply": True, **draw(deadline)}
+    return {"type": "send", "to": draw(addresses), "message": related(draw, more), **beside}
+
+
+@st.composite
+def replies(draw: st.DrawFn, asked: st.SearchStrategy[str] = ids, to: str = "planner") -> Json:
+    whom = draw(mostly(st.just(to), addresses))
+    return {"type": "send", "to": whom, "message": related(draw, {"replyTo": draw(asked)})}
+
+
+def related(draw: st.DrawFn, more: Json) -> Json:
+    """Return a message with `more` before its content or behind it: clients write either."""
+    head = {"id": draw(ids), "timestamp": draw(moments)}
+    content = {"content": {"text": draw(texts)}}
+    return {**head, **more, **content} if draw(st.booleans()) else {**head, **content, **more}
 
 
 @st.composite
@@ -136,6 +164,8 @@ def runs(frames: st.SearchStrategy[Json]) -> st.SearchStrategy[list[bytes]]:
 steps = st.one_of(
     st.tuples(st.just("frames"), st.sampled_from([PLANNER, SCOUT, HANDLE]), runs(sends())),
     st.tuples(st.just("frames"), st.sampled_from([WORKER, SCOUT]), runs(receipts())),
+    st.tuples(st.just("frames"), st.sampled_from([PLANNER, SCOUT, HANDLE]), runs(asks())),
+    st.tuples(st.just("frames"), st.sampled_from([WORKER, SCOUT]), runs(replies() | receipts())),
     st.tuples(st.just("again"), st.just(WORKER), st.none()),
     st.tuples(st.just("frames"), st.integers(PLANNER, SHELL), runs(sends() | receipts())),
     st.tuples(st.sampled_from(["again", "drained"]), st.integers(PLANNER, SHELL), st.none()),
@@ -143,7 +173,18 @@ steps = st.one_of(
 )
 
 
-Step = tuple[str, int, list[bytes] | None]
+@st.composite
+def talks(draw: st.DrawFn) -> list[Step]:
+    """Return a question, whatever may come between, and what answers it if all is well."""
+    asker, name = draw(st.sampled_from([(PLANNER, "planner"), (HANDLE, "planner"), (SCOUT, "scout")]))
+    question = draw(asks())
+    asked = mostly(st.just(question["message"]["id"]), ids)
+    question["to"] = draw(mostly(st.just("worker"), addresses))
+    between = draw(st.lists(steps, max_size=2))
+    return [frames(asker, compact(question)), *between, ("frames", WORKER, draw(runs(replies(asked, name))))]
+
+
+scripts = st.lists(steps.map(lambda step: [step]) | talks(), min_size=1, max_size=12)
 
 
 class Broker:
@@ -235,19 +276,15 @@ def behave_alike(script: list[Step]) -> None:
         assert quick.remembers() == general.remembers()
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(steps, min_size=1, max_size=14))
-def test_a_run_at_once_does_what_each_frame_alone_does(script: list[Step]) -> None:
+@settings(max_examples=400, deadline=None)
+@given(scripts)
+def test_a_run_at_once_does_what_each_frame_alone_does(script: list[list[Step]]) -> None:
     """Whatever is sent, in whatever state of mailboxes, connections and asks."""
-    behave_alike(script)
-
-
-def frames(who: int, *run: bytes) -> Step:
-    return "frames", who, list(run)
+    behave_alike([step for part in script for step in part])
 
 
 HELD = receipt("a").replace(b'"status"', b'"detail":"a draft","status"').replace(b"acknowledged", b"queued")
-BLOCKING = message("q", expectsReply=True).replace(b'{"type":"send"', b'{"blocking":true,"type":"send"')
+BLOCKING = message("q", expectsReply=True)[:-1] + b',"blocking":true,"group":"g"}'
 
 
 @pytest.mark.parametrize(
@@ -307,6 +344,32 @@ def test_what_people_write_is_ordinary(text: str) -> None:
     assert [len(Splitter().feed(data)) for _, data in written] == [4, 4]
     assert taken(broker, WORKER, [receipt(f"m{number}") for number in range(4)]) == 4
     assert {one.state for one in broker.core.state.records.values()} == {states.DONE}
+
+
+def test_a_question_and_its_answer_are_ordinary() -> None:
+    """With a deadline, and somebody who blocks on it, or without."""
+    broker = Broker(at_once=True)
+    assert taken(broker, HANDLE, [BLOCKING]) == 1
+    assert taken(broker, WORKER, [message("r", to="planner", replyTo="q"), receipt("q")]) == 1
+    assert taken(broker, PLANNER, [message("p", expectsReply=True, deadline=NOW + 9)]) == 1
+    assert taken(broker, WORKER, [message("s", "[task] no mark in an answer", to="planner", replyTo="p")]) == 1
+    assert [one.state for one in broker.core.state.records.values()] == [states.DONE, states.SENT] * 2
+
+
+def test_which_question_is_not_ordinary() -> None:
+    """One to or from somebody who waits, to who has exited, or with a task; and an answer to nothing."""
+    broker = Broker(at_once=True)
+    core, number = broker.core, broker.numbers
+    assert taken(broker, PLANNER, [message("m1", "[task] do it", expectsReply=True)]) == 0
+    assert taken(broker, WORKER, [message("m1", to="planner", replyTo="q")]) == 0
+    assert taken(broker, WORKER, [message("w", to="scout", expectsReply=True)]) == 1
+    assert taken(broker, PLANNER, [message("m1", expectsReply=True)]) == 0
+    assert taken(broker, PLANNER, [message("m1", to="worker", replyTo="w")]) == 0
+    assert taken(broker, HANDLE, [BLOCKING]) == 0
+    assert taken(broker, HANDLE, [BLOCKING.replace(b"worker", b"scout")]) == 1
+    assert taken(broker, HANDLE, [BLOCKING.replace(b"worker", b"scout").replace(b'"q"', b'"q2"')]) == 0
+    core.receive(number[SCOUT], compact({"type": "presence", "status": "exited:1"}), NOW)
+    assert taken(broker, PLANNER, [message("m1", to="scout", expectsReply=True)]) == 0
 
 
 @pytest.mark.parametrize(
