@@ -323,7 +323,8 @@ class Server:
             log.warning("connection %s reads too slowly; cut with %s bytes unread", link.id, link.output_bytes)
             self._drop(link)
             return
-        self._watch(link)
+        if link.output or link.mask != selectors.EVENT_READ:
+            self._watch(link)
 
     def _watch(self, link: Link) -> None:
         mask = link.wanted_mask

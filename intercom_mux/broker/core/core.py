@@ -101,10 +101,11 @@ class Core:
         """Frames arrived together, in this order; as `receive` of each."""
         at = 0
         while at < len(payloads):
+            begun = at
             link = self.state.connections.get(connection)
             if link is not None and not link.is_closing:
                 at = ordinary.take(self.state, link, payloads, at, now)
-            if at < len(payloads):
+            if at == begun:
                 self.receive(connection, payloads[at], now)
                 at += 1
 
