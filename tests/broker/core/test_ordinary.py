@@ -356,6 +356,18 @@ def test_a_question_and_its_answer_are_ordinary() -> None:
     assert [one.state for one in broker.core.state.records.values()] == [states.DONE, states.SENT] * 2
 
 
+def test_one_run_follows_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came in one read is ordinary to its end: messages, a question, messages to another, receipts."""
+    broker = Broker(at_once=True)
+    general: list[bytes] = []
+    monkeypatch.setattr(broker.core, "receive", lambda _number, payload, _now: general.append(payload))
+    mixed = [message("a"), message("b"), message("q", expectsReply=True), message("c", to="scout")]
+    broker.does("frames", PLANNER, mixed)
+    broker.does("frames", WORKER, [receipt("a"), message("r", to="planner", replyTo="q"), receipt("q"), receipt("b")])
+    assert general == []
+    assert [one.state for one in broker.core.state.records.values()] == [states.DONE] * 3 + [states.SENT] * 2
+
+
 def test_which_question_is_not_ordinary() -> None:
     """One to or from somebody who waits, to who has exited, or with a task; and an answer to nothing."""
     broker = Broker(at_once=True)
