@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,7 @@ from intercom_mux.errors import TeamError
 from intercom_mux.team import daemon
 from intercom_mux.team import state as team_states
 from intercom_mux.team.spare_daemon import SpareDaemon
+from intercom_mux.team.tokens import token_of
 from intercom_mux.team.up import up
 from tests.support import marked_processes, wait_until
 from tests.team.stage import CAT, Stage, broker_pid
@@ -127,6 +130,32 @@ def test_a_dead_broker_hears_of_the_end_of_the_team_too(stage: Stage) -> None:
     stage.down()
     stage.up()
     assert stage.statuses() == {"a": "unknown"}
+
+
+def test_a_team_whose_state_was_lost_has_its_ids_again(stage: Stage, home: Path) -> None:
+    """After a power cut, or when somebody did as the hint for a damaged state says; its mail is still there."""
+    stage.up({"a": CAT})
+    with stage.shell() as shell:
+        shell.send("a", "do not lose me")
+    for pid, line in marked_processes(str(home)).items():
+        if "intercom_mux.broker" not in line:
+            os.kill(pid, signal.SIGKILL)
+    wait_for_no_process(home)
+    shutil.rmtree(paths.team_state_dir(stage.id))
+    stage.up()
+    with stage.member("a") as itself:
+        assert [row["text"] for row in itself.inbox()] == ["do not lose me"]
+
+
+def test_tokens_are_made_again_and_tell_sessions_and_users_apart(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same session has the same one, of any process; another session, or another user's secret, gives another."""
+    with ThreadPoolExecutor(4) as pool:
+        (token,) = set(pool.map(token_of, ["0a-worker"] * 16))
+    assert len(token) == 32
+    assert token_of("0b-worker") != token
+    assert (paths.state_dir() / "team.secret").stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "other"))
+    assert token_of("0a-worker") != token
 
 
 def test_a_team_is_written_down_as_its_plan_says(stage: Stage) -> None:
