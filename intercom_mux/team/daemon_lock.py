@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from intercom_mux import paths
 from intercom_mux.errors import TeamError
 from intercom_mux.host import files
-from intercom_mux.host.lock import try_lock
+from intercom_mux.host.lock import release, try_lock
 from intercom_mux.team import control
 
 if TYPE_CHECKING:
@@ -48,17 +48,26 @@ def no_daemon(team_id: str) -> Iterator[None]:
     One that is dead or stuck is no obstacle.
     """
     descriptor = _open(team_id)
+    is_ours = False
     try:
-        ask_until = time.monotonic() + DAEMON_END_S
-        while not try_lock(descriptor):
-            if time.monotonic() < ask_until:
-                _ask_to_stop(team_id)
-            elif not _kill(descriptor):
-                break
-            time.sleep(_POLL_S)
+        is_ours = _take_from(team_id, descriptor)
         yield
     finally:
+        if is_ours:
+            release(descriptor)
         os.close(descriptor)
+
+
+def _take_from(team_id: str, descriptor: int) -> bool:
+    """Have the daemon end, and take its lock; False if nothing helps."""
+    ask_until = time.monotonic() + DAEMON_END_S
+    while not try_lock(descriptor):
+        if time.monotonic() < ask_until:
+            _ask_to_stop(team_id)
+        elif not _kill(descriptor):
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _open(team_id: str) -> int:
