@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,11 +52,26 @@ def killed_up(stage: Stage, spare: SpareDaemon) -> None:
         up(stage.plan(), spare, lambda _: None, action="up")
 
 
+def ours(home: Path) -> list[int]:
+    """This test's processes, its broker left out."""
+    return [pid for pid, line in marked_processes(str(home)).items() if "intercom_mux.broker" not in line]
+
+
 def wait_for_no_process(home: Path) -> None:
-    wait_until(
-        lambda: not [line for line in marked_processes(str(home)).values() if "intercom_mux.broker" not in line],
-        what="end of all processes",
-    )
+    wait_until(lambda: not ours(home), what="end of all processes")
+
+
+def kill_everything(home: Path) -> None:
+    """As a power cut does; what somebody has started before it was its turn is killed too."""
+
+    def is_done() -> bool:
+        left = ours(home)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
+
+    wait_until(is_done, what="end of all processes")
 
 
 @pytest.mark.parametrize("kind", [KilledBefore, KilledAfter])
@@ -137,10 +153,7 @@ def test_a_team_whose_state_was_lost_has_its_ids_again(stage: Stage, home: Path)
     stage.up({"a": CAT})
     with stage.shell() as shell:
         shell.send("a", "do not lose me")
-    for pid, line in marked_processes(str(home)).items():
-        if "intercom_mux.broker" not in line:
-            os.kill(pid, signal.SIGKILL)
-    wait_for_no_process(home)
+    kill_everything(home)
     shutil.rmtree(paths.team_state_dir(stage.id))
     stage.up()
     with stage.member("a") as itself:
