@@ -42,8 +42,9 @@ def doctor(is_fixing: bool, as_json: bool) -> int:
 
 
 def _show(finding: Finding, wide: int) -> None:
-    text.emit(f"{_MARKS[finding.state]:5}  {finding.what:{wide}}  {finding.text}")
+    text.emit(text.hanging(f"{_MARKS[finding.state]:5}  {finding.what:{wide}}  ", finding.text, text.width()))
     if finding.fix and finding.state != "ok":
+        # On one line, however long: it is there to be copied.
         text.emit(f"{'':5}  {'':{wide}}  → {finding.fix}")
 
 

@@ -62,7 +62,7 @@ def summarise(plan: TeamPlan, state: TeamState, difference: Json, statuses: dict
         "project": str(state.project),
         "socket": str(state.socket),
         "attach": shlex.join(attach_argv(state)),
-        "started": difference.get("missing", []),
+        "started": [name for name in difference.get("missing", []) if statuses.get(name) != "not-started"],
         "running": difference.get("running", []),
         "drifted": difference.get("drifted", []),
         "extra": difference.get("extra", []),

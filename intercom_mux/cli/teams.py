@@ -71,8 +71,12 @@ def up(
         _check_terminal()
     with started_ahead or SpareDaemon() as spare:
         plan = _plan(layout, agent, variables)
-        state, summary = _bring_up(plan, spare, layout or plan.name, wait_ready=not no_wait, is_quiet=as_json)
+        state, summary, failure = _bring_up(plan, spare, layout or plan.name, wait_ready=not no_wait, is_quiet=as_json)
+    if failure and as_json:
+        raise failure
     click.echo(team_text.json_text(summary) if as_json else team_text.summary(summary))
+    if failure:
+        raise failure
     if attach:
         _attach(state, None)
 
@@ -110,7 +114,8 @@ def _plan(layout: str | None, agent: str | None, variables: dict[str, str]) -> T
 
 def _bring_up(
     plan: TeamPlan, spare: SpareDaemon, shown: str, *, wait_ready: bool, is_quiet: bool
-) -> tuple[TeamState, Json]:
+) -> tuple[TeamState, Json, TeamError | None]:
+    """Return the team, what there is to say of it, and why some of its peers were not started, if so."""
     from intercom_mux.cli import team_text
     from intercom_mux.errors import TeamError
     from intercom_mux.team import state as team_states
@@ -119,6 +124,7 @@ def _bring_up(
     difference: Json = {}
     statuses: dict[str, str] = {}
     told: set[str] = set()
+    failure: TeamError | None = None
 
     def on_event(event: Json) -> None:
         if event["event"] == "plan":
@@ -142,10 +148,14 @@ def _bring_up(
         if "handed-over" in told:
             text.note(f"{plan.name} goes on starting; see `intercom-mux status`, end it with `intercom-mux down`")
         raise
+    except TeamError as error:
+        if error.code != "E_NOT_STARTED":
+            raise
+        failure = error
     state = team_states.load(plan.id)
     if state is None:
-        raise TeamError(f"team {plan.name} was taken down while it came up")
-    return state, team_text.summarise(plan, state, difference, statuses)
+        raise failure or TeamError(f"team {plan.name} was taken down while it came up")
+    return state, team_text.summarise(plan, state, difference, statuses), failure
 
 
 @click.command()

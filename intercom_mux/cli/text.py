@@ -29,6 +29,7 @@ NOT_MARKED = "the broker was lost before these messages could be marked as read;
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PATH_MIN_COLUMNS = 12
 _WRAPPED_MIN_COLUMNS = 20
+_LONG_CHARS = 1_000
 _STATES = {"queued": "queued", "sent": "delivered", "received": "received", "done": "taken up"}
 _FATES = {
     "starting": "it gets it when it is ready",
@@ -184,6 +185,17 @@ def _wrapped(row: list[str], columns: int) -> list[list[str]]:
     return [[*row[:-1], first], *([*("" for _ in row[:-1]), line] for line in more)]
 
 
+def hanging(head: str, body: str, columns: int | None) -> str:
+    """Return `head` and `body`, which goes on below itself; words stay whole, as some are paths, and nothing is cut."""
+    if not columns or columns - _cells(head) < _WRAPPED_MIN_COLUMNS:
+        return head + body
+    import textwrap
+
+    below = " " * _cells(head)
+    lines = textwrap.wrap(body, columns - len(below), break_long_words=False, break_on_hyphens=False)
+    return head + f"\n{below}".join(lines)
+
+
 def _end_of(path: str, columns: int) -> str:
     if _cells(path) <= columns:
         return path
@@ -269,16 +281,26 @@ def _attachment(attachment: Json) -> str:
 
 
 def letter(row: Json) -> str:
-    """Return one message of the inbox: who, what, when, its text, and for an ask how to answer."""
+    """Return one message of the inbox: who, what, when, its text, and for an ask how to answer.
+
+    A long one says first how it ends, and how to read what is missing: an agent may get a command's output cut, and
+    hear nothing of that.
+    """
     import time
 
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["sent_at"] / 1000))
     about = f" to {short(row['reply_to'])}" if row["reply_to"] else ""
     lines = [f"[{short(row['id'])}] {row['kind']}{about} from {row['from']}, {at}"]
-    lines.append(reply(row["text"], row["attachments"]))
+    body = reply(row["text"], row["attachments"])
+    end = f"(end of {short(row['id'])})" if len(body) > _LONG_CHARS else ""
+    if end:
+        lines.append(
+            f'(ends in "{end}"; if that is missing: intercom-mux inbox {short(row["id"])} > FILE, then read FILE)'
+        )
+    lines.append(body)
     if row["kind"] == "ask":
         lines.append(f'(answer: intercom-mux reply --to {short(row["id"])} "…")')
-    return "\n".join(lines)
+    return "\n".join([*lines, end] if end else lines)
 
 
 def letters(rows: Sequence[Json]) -> str:

@@ -48,9 +48,12 @@ def _below(root: Path) -> Iterator[Path]:
         yield from root.glob(pattern)
 
 
+_SECRETS = {"state.json", "plan.json", "team.secret"}
+
+
 def _is_secret(path: Path, info: os.stat_result) -> bool:
     """Whether a file has to be 0600 in itself: by it somebody speaks for a session."""
-    return stat.S_ISSOCK(info.st_mode) or path.suffix == ".identity" or path.name in {"state.json", "plan.json"}
+    return stat.S_ISSOCK(info.st_mode) or path.suffix == ".identity" or path.name in _SECRETS
 
 
 def _too_open(path: Path, info: os.stat_result) -> Finding:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from intercom_mux.report.collect import Source
     from intercom_mux.team.status_log import Change
@@ -25,8 +25,9 @@ MAX_TASKS = 200
 MAX_SPANS = 200
 """Most lines of the graph, asks without an answer, tasks, and spans of one peer's time that are drawn."""
 
-DOINGS = ("thinking", "blocked", "idle", "starting", "exited", "unknown", "away")
-"""What a peer's time is spent on. `thinking` is work of any kind, tools included; `away`: nobody looked."""
+DOINGS = ("thinking", "blocked", "idle", "starting", "exited", "ended", "unknown", "away")
+"""What a peer's time is spent on. `thinking` is work of any kind, tools included; `exited`: its program is over;
+`ended`: it was killed; `away`: nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +281,24 @@ def _times(source: Source, end: int) -> list[PeerTime]:
 
 def _time(peer: str, changes: list[Change], end: int) -> PeerTime:
     ends = [*(change.at for change in changes[1:]), end]
+    doings = _believed(doing(change.status) for change in changes)
     spans = _joined(
-        Span(change.at, until, doing(change.status))
-        for change, until in zip(changes, ends, strict=True)
+        Span(change.at, until, what)
+        for change, until, what in zip(changes, ends, doings, strict=True)
         if until > change.at
     )
     totals: Counter[str] = Counter()
     for span in spans:
         totals[span.what] += span.end - span.begin
     return PeerTime(peer, {what: totals[what] for what in DOINGS if totals[what]}, _coarse(spans))
+
+
+def _believed(doings: Iterable[str]) -> Iterator[str]:
+    """Yield what is known of a peer: nobody has to look at one that is over."""
+    last = ""
+    for what in doings:
+        last = last if what == "away" and last in ("exited", "ended") else what
+        yield last
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

@@ -166,7 +166,8 @@ def _times(report: Report, zone: tzinfo) -> str:
     shown = [what for what in DOINGS if any(what in one.totals for one in report.times)]
     cells = [(one.peer, *(span(one.totals.get(what)) for what in shown)) for one in report.times]
     table = _table("Time by what a peer did", ("Peer", *(f"{what}:n" for what in shown)), cells)
-    note = '<p class="soft">Thinking is work of any kind, tools included; away is while nobody looked.</p>'
+    words = "Thinking is work of any kind, tools included; ended is after a kill; away is while nobody looked."
+    note = f'<p class="soft">{words}</p>'
     return _key(shown) + _scroll("Time of each peer", picture) + _scroll("Times as a table", table) + note
 
 

@@ -65,6 +65,7 @@ svg .at,svg .tick{fill:var(--soft);font-size:11px}
 .do-idle,.do-assigned{fill:var(--idle);background:var(--idle)}
 .do-starting{fill:var(--starting);background:var(--starting)}
 .do-exited{fill:var(--exited);background:var(--exited)}
+.do-ended{fill:transparent;background:transparent;outline:1px solid var(--exited)}
 .do-unknown{fill:var(--unknown);background:var(--unknown)}
 .do-done{fill:var(--done);background:var(--done)}
 .do-away{fill:transparent;background:transparent;outline:1px dashed var(--soft)}

@@ -13,7 +13,6 @@ from intercom_mux.errors import TeamError
 from intercom_mux.team import plan_file, start_order
 from intercom_mux.team.peer_life import end_peer, forget_peers, start_peers, take_in
 from intercom_mux.team.start_order import Progress
-from intercom_mux.team.state import TeamState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from intercom_mux.team.peer import TeamPeer
     from intercom_mux.team.plan import PeerPlan, TeamPlan
     from intercom_mux.team.running import RunningTeam
+    from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
 
@@ -140,20 +140,6 @@ def _with_added(running: RunningTeam, plan: TeamPlan) -> TeamPlan:
     names = {peer.name for peer in plan.peers}
     added = (peer for peer in before if peer.name in running.state.peers and peer.name not in names)
     return replace(plan, peers=(*plan.peers, *added))
-
-
-def new_state(plan: TeamPlan) -> TeamState:
-    """Return the state of a team of which nothing runs yet."""
-    return TeamState(
-        id=plan.id,
-        name=plan.name,
-        project=Path(plan.project),
-        layout_path=Path(plan.layout_path),
-        mux=plan.mux,
-        socket=Path(plan.socket),
-        created_at=time.time(),
-        isolated=plan.is_isolated,
-    )
 
 
 class _Start:

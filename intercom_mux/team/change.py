@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from intercom_mux.errors import TeamError
-from intercom_mux.team import plan_file
+from intercom_mux.team import plan_file, status_log
 from intercom_mux.team.bring_up import alive_peers, apply
 from intercom_mux.team.peer_life import end_peer, forget_peers
 from intercom_mux.team.plan import TeamPlan
@@ -72,7 +72,7 @@ async def kill(running: RunningTeam, names: Sequence[str], emit: Callable[[Json]
         if state is None:
             emit({"type": "event", "event": "absent", "peer": name})
             continue
-        await running.disconnect(name)
+        await running.disconnect(name, status_log.ENDED)
         await end_peer(running, name)
         await forget_peers(running, [name], f"{name} was ended by `intercom-mux kill`")
         _strike(running, name)

@@ -12,7 +12,6 @@ import logging.handlers
 import os
 import shutil
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +21,12 @@ from intercom_mux.broker import lifecycle
 from intercom_mux.client.aio import read_frame
 from intercom_mux.errors import IntercomError, TeamError
 from intercom_mux.host import files
-from intercom_mux.host.lock import try_lock
 from intercom_mux.host.signals import on_stop
 from intercom_mux.team import change, control_server, plan_file, revive
 from intercom_mux.team import state as team_states
-from intercom_mux.team.bring_up import bring_up, new_state
+from intercom_mux.team.bring_up import bring_up
 from intercom_mux.team.control import control_socket, failed
+from intercom_mux.team.daemon_lock import become_sole_daemon
 from intercom_mux.team.hook_call import answer_hook
 from intercom_mux.team.plan import TeamPlan
 from intercom_mux.team.running import RunningTeam
@@ -50,8 +49,6 @@ ORPHAN_S = 30.0
 """How long a daemon without a team waits for its first plan."""
 REQUEST_S = 10.0
 """How long a request may take to come in."""
-PREDECESSOR_END_S = 5.0
-"""How long an earlier daemon of the team may take to end."""
 
 
 class Daemon:
@@ -73,7 +70,7 @@ class Daemon:
         path = paths.socket_path(control_socket(self.team_id))
         files.remove(path)
         left = team_states.load(self.team_id)
-        if left is not None:
+        if left is not None and left.peers:
             await self._take_over(left)
         server, self._secret = await control_server.listen(path, self._serve)
         on_listening()
@@ -98,7 +95,7 @@ class Daemon:
     async def _begin(self, plan: TeamPlan) -> RunningTeam:
         """Begin a team of which nothing runs; the transcripts of an earlier life go on."""
         keeping.label(plan.id, plan.name, Path(plan.project))
-        return await self._take_over(new_state(plan))
+        return await self._take_over(team_states.new_state(plan))
 
     async def _take_over(self, state: TeamState) -> RunningTeam:
         broker = await asyncio.to_thread(lifecycle.ensure_running)
@@ -136,7 +133,7 @@ class Daemon:
         await asyncio.sleep(ORPHAN_S)
         if self.running is None:
             log.info("no plan came; leaving")
-            self.stop()
+            self._clear()
 
     # -- control -------------------------------------------------------------------------------------------------
 
@@ -213,10 +210,14 @@ class Daemon:
         """Leave nothing of a team that has no peers, ourselves included."""
         self.running = None
         await running.stop()
-        team_states.remove(self.team_id)
         await asyncio.to_thread(recording.stop, self.team_id)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Leave, and nothing on disk but logs."""
         shutil.rmtree(paths.team_runtime_dir(self.team_id), ignore_errors=True)
         shutil.rmtree(paths.peers_dir(self.team_id), ignore_errors=True)
+        team_states.remove(self.team_id)
         self.stop()
 
 
@@ -236,7 +237,8 @@ def load_the_rest() -> None:
 def main() -> None:
     """Be the daemon of the team named as argument or on standard input; without a name leave.
 
-    At most one runs per team; an ending one is waited for.
+    At most one runs per team; an ending one is waited for. Who starts one has written the team's state before, so that
+    `down` finds it: where there is none, `down` has been quicker.
     """
     load_the_rest()
     team_id = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.readline().strip()
@@ -251,24 +253,15 @@ def main() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    with (directory / "daemon.lock").open("w") as lock:
-        if not _lock_in_time(lock.fileno()):
-            log.error("another daemon of this team does not end")
-            return
-        try:
+    try:
+        become_sole_daemon(team_id)
+        if keeping.is_up(team_id):
             asyncio.run(_run(team_id))
-        except Exception:
-            log.exception("the daemon failed")
-            raise
-
-
-def _lock_in_time(descriptor: int) -> bool:
-    deadline = time.monotonic() + PREDECESSOR_END_S
-    while not try_lock(descriptor):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+        else:
+            log.info("the team is down; leaving")
+    except Exception:
+        log.exception("the daemon failed")
+        raise
 
 
 async def _run(team_id: str) -> None:

@@ -1,8 +1,8 @@
 """`down`: end a team and everything it started, and nothing else; verified.
 
 Works from any terminal, with or without the daemon and the multiplexer's server, and any number of times. Order:
-disarm the daemon, snapshot the processes, close our multiplexer server (its panes hear HUP), TERM, grace, KILL,
-verify, tell the broker, remove what is left on disk.
+end the daemon and let none begin, snapshot the processes, close our multiplexer server (its panes hear HUP), TERM,
+grace, KILL, verify, tell the broker, remove what is left on disk.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from intercom_mux import paths
 from intercom_mux.errors import IntercomError, TeamError, TeardownError
 from intercom_mux.host.process import DETACHED, PYTHON
-from intercom_mux.team import control, processes, stages, task_log, worktrees
+from intercom_mux.team import processes, stages, task_log, worktrees
 from intercom_mux.team import state as team_states
+from intercom_mux.team.daemon_lock import no_daemon
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.multiplexer import multiplexer_of
 from intercom_mux.team.retire import retire
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from intercom_mux.team.state import TeamState
 
 GRACE_S = 3.0
-DAEMON_END_S = 5.0
 PARENT_END_S = 10.0
 
 
@@ -66,31 +66,37 @@ def down(
 
     Raises:
         TeardownError: Some processes survived KILL; they are named, and the state is kept for another try.
+        BrokerError: Everything has ended, but no broker could be told; the state is kept too.
     """
-    directory = paths.team_state_dir(team.id)
-    with team_lock(directory, f"down {team.name}", on_wait):
+    with team_lock(paths.team_state_dir(team.id), f"down {team.name}", on_wait):
         # Whoever held the lock before us may have changed it.
         team = team_states.load(team.id) or team
         stages.before_down(team, on_line)
         on_step("stopping the team daemon")
-        _stop_daemon(team)
-        on_step("ending processes")
-        doomed, spared, survivors, left = _end_processes(team, grace_s)
-        if survivors:
-            raise TeardownError(
-                f"{len(survivors)} of {doomed} processes of {team.name} survived: {', '.join(map(str, survivors))}",
-                hint="look at them with ps; then run `intercom-mux down` again",
-                survivors=[{"pid": proc.pid, "command": proc.command} for proc in survivors],
-            )
-        recording.stop(team.id)
-        kept = _clear_worktrees(team.id)
-        on_step("telling the broker")
-        task_log.keep(team.id)
-        retire(team, list(team.peers.values()), f"team {team.name} has gone down")
-        shutil.rmtree(paths.team_runtime_dir(team.id), ignore_errors=True)
-        shutil.rmtree(paths.peers_dir(team.id), ignore_errors=True)
-        (directory / "typing.log").unlink(missing_ok=True)
-        team_states.remove(team.id)
+        with no_daemon(team.id):
+            # The daemon of an `up` that was killed starts peers for as long as it lives.
+            team = team_states.load(team.id) or team
+            return _end(team, grace_s, on_step)
+
+
+def _end(team: TeamState, grace_s: float, on_step: Callable[[str], None]) -> Ended:
+    on_step("ending processes")
+    doomed, spared, survivors, left = _end_processes(team, grace_s)
+    if survivors:
+        raise TeardownError(
+            f"{len(survivors)} of {doomed} processes of {team.name} survived: {', '.join(map(str, survivors))}",
+            hint="look at them with ps; then run `intercom-mux down` again",
+            survivors=[{"pid": proc.pid, "command": proc.command} for proc in survivors],
+        )
+    recording.stop(team.id)
+    kept = _clear_worktrees(team.id)
+    on_step("telling the broker")
+    task_log.keep(team.id)
+    retire(team, list(team.peers.values()), f"team {team.name} has gone down")
+    shutil.rmtree(paths.team_runtime_dir(team.id), ignore_errors=True)
+    shutil.rmtree(paths.peers_dir(team.id), ignore_errors=True)
+    (paths.team_state_dir(team.id) / "typing.log").unlink(missing_ok=True)
+    team_states.remove(team.id)
     return Ended(team.name, doomed, spared, left, kept)
 
 
@@ -99,23 +105,6 @@ def _clear_worktrees(team_id: str) -> tuple[Kept, ...]:
         return tuple(worktrees.clear(team_id))
     except TeamError as error:
         return (Kept("", "", "", error.message),)
-
-
-def _stop_daemon(team: TeamState) -> None:
-    """Have the daemon leave, so that nothing starts anew; a dead or stuck one is no obstacle."""
-    deadline = time.monotonic() + DAEMON_END_S
-    try:
-        for _ in control.request(team.id, {"type": "stop"}, timeout_s=DAEMON_END_S):
-            pass
-    except (ConnectionError, TeamError):
-        pass
-    daemon = team.daemon
-    if daemon is None:
-        return
-    while processes.is_alive(daemon) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    if processes.is_alive(daemon):
-        processes.end([daemon], grace_s=1)
 
 
 def _end_processes(team: TeamState, grace_s: float) -> tuple[int, tuple[Spared, ...], list[Proc], tuple[str, ...]]:

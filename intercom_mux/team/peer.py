@@ -123,9 +123,9 @@ class TeamPeer:
         if not task.cancelled() and (error := task.exception()):
             log.error("%s receives no messages: %s", self.state.name, error)
 
-    async def stop(self) -> None:
-        """Hang up and end; what was not delivered waits at the broker."""
-        self._record(status_log.STOPPED)
+    async def stop(self, last: str = status_log.STOPPED) -> None:
+        """Hang up and end, `last` being recorded; what was not delivered waits at the broker."""
+        self._record(last)
         self.endpoint.close()
         self._answers.close()
         self._mail.use(())

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,9 +15,10 @@ from intercom_mux.errors import TeardownError
 from intercom_mux.layout.model import Arrangement
 from intercom_mux.mux.base import Respawning, SurfaceSpec
 from intercom_mux.mux.environment import base_environment
-from intercom_mux.team import native_place, peer_files, processes
+from intercom_mux.team import native_place, peer_files, processes, status_log
 from intercom_mux.team.retire import adopt, release, retire
 from intercom_mux.team.state import PeerState
+from intercom_mux.team.tokens import token_of
 from intercom_mux.transcript.recording import pipe_for
 from intercom_mux.transcript.secrets import secrets_of
 
@@ -58,7 +58,7 @@ async def start_peers(
             agent=peer.profile,
             cwd=Path(peer.cwd),
             session_id=peer.session_id,
-            token=token or os.urandom(16).hex(),
+            token=token or token_of(peer.session_id),
             spec_digest=peer.digest,
             routes=list(peer.routes),
             reply=peer.reply,
@@ -143,7 +143,7 @@ async def forget_peers(running: RunningTeam, names: Sequence[str], reason: str) 
     """
     states = [running.state.peers[name] for name in names if name in running.state.peers]
     for state in states:
-        await running.drop_peer(state.name)
+        await running.drop_peer(state.name, status_log.ENDED)
     await asyncio.to_thread(retire, running.state, states, reason)
     if not running.state.peers:
         await asyncio.to_thread(running.mux.shutdown)

@@ -9,7 +9,7 @@ from intercom_mux import paths
 from intercom_mux.broker import lifecycle
 from intercom_mux.client.blocking import Client
 from intercom_mux.client.identity import Identity, of_shell
-from intercom_mux.errors import IntercomError
+from intercom_mux.errors import BrokerError, IntercomError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     from intercom_mux.team.state import PeerState, TeamState
 
 
-def retire(team: TeamState, peers: Sequence[PeerState], reason: str) -> bool:
+def retire(team: TeamState, peers: Sequence[PeerState], reason: str) -> None:
     """Have the broker forget `peers`: senders of waiting messages and open asks hear `reason`.
 
-    Those that are reused sessions are let go of instead.
+    Those that are reused sessions are let go of instead. The team's tasks are forgotten too unless it has other peers.
+    Idempotent.
 
-    The team's tasks are forgotten too unless it has other peers. Returns whether a broker was there to hear it; without
-    one the mail simply expires. Idempotent.
+    Raises:
+        BrokerError: None could be started where none ran, or it was lost: the next would still have their ids reserved.
     """
     release(team, [peer for peer in peers if peer.is_reused])
     peers = [peer for peer in peers if not peer.is_reused]
-    if not peers or lifecycle.probe(paths.broker_socket()) is None:
-        return False
+    if not peers:
+        return
+    lifecycle.ensure_running()
     scope = team.id if team.isolated else ""
     sessions = [{"id": peer.session_id, "token": peer.token} for peer in peers]
     names = {peer.name for peer in (*peers, *(each for each in team.peers.values() if each.is_reused))}
@@ -38,11 +40,11 @@ def retire(team: TeamState, peers: Sequence[PeerState], reason: str) -> bool:
         try:
             with Client.connect(identity) as client:
                 client.request("retire", sessions=sessions, scope=scope, team=over, reason=reason)
-            return True
-        except IntercomError:
-            # This one is unknown to the broker; another may speak for all.
-            continue
-    return False
+            return
+        except BrokerError as error:
+            # One that is unknown to the broker does not matter; another may speak for all.
+            if error.code != "E_REFUSED":
+                raise
 
 
 def adopt(team: TeamState, peer: PeerState) -> None:

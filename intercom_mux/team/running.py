@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from intercom_mux.client.link import now_ms
 from intercom_mux.errors import IntercomError
-from intercom_mux.team import alarm, message_rules
+from intercom_mux.team import alarm, message_rules, status_log
 from intercom_mux.team import state as team_states
 from intercom_mux.team.daemon_screen import DaemonScreen
 from intercom_mux.team.multiplexer import multiplexer_of
@@ -74,15 +74,15 @@ class RunningTeam:
         peer.start(self.broker)
         return peer
 
-    async def disconnect(self, name: str) -> None:
+    async def disconnect(self, name: str, last: str = status_log.STOPPED) -> None:
         """Hang up for a peer: nothing is given to it or told of it any more, and its mail waits at the broker.
 
-        It is not restarted either.
+        It is not restarted either. `last` is recorded as what became of it (`team/status_log.py`).
         """
         self.clocks.pop(name, None)
         peer = self.peers.pop(name, None)
         if peer is not None:
-            await peer.stop()
+            await peer.stop(last)
 
     def arm(self, plan: TeamPlan, names: Collection[str]) -> None:
         """Have the peers of `names` that run restarted from now on as the plan says, with no restart counted yet."""
@@ -91,9 +91,9 @@ class RunningTeam:
             if peer.name in names and peer.name in self.peers and peer.restart.policy != "no":
                 self.clocks[peer.name] = RestartClock(peer.restart)
 
-    async def drop_peer(self, name: str) -> None:
+    async def drop_peer(self, name: str, last: str = status_log.STOPPED) -> None:
         """Disconnect a peer and forget it; its surface is somebody else's business."""
-        await self.disconnect(name)
+        await self.disconnect(name, last)
         self.state.peers.pop(name, None)
 
     async def stop(self) -> None:

@@ -32,6 +32,7 @@ class SpareDaemon:
         environment = {name: value for name, value in os.environ.items() if name != "INTERCOM_MUX_IDENTITY"}
         self._process = subprocess.Popen(
             [*PYTHON, "-m", "intercom_mux.team.daemon"],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -62,7 +63,6 @@ class SpareDaemon:
         try:
             assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
             self._process.stdin.write(f"{team_id}\n".encode())
-            self._process.stdin.flush()
         except BrokenPipeError:
             pass
         said = self._hear_out()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from intercom_mux.team.proc import Proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+
+    from intercom_mux.team.plan import TeamPlan
 
 FORMAT = 3
 """Version of the file; raised whenever an older program could misread it."""
@@ -104,6 +107,22 @@ class TeamState:
     isolated: bool = False
     notify: list[str] = field(default_factory=list)
     before_down: list[CommandPlan] = field(default_factory=list)
+
+
+def new_state(plan: TeamPlan) -> TeamState:
+    """Return the state of a team of which nothing runs yet."""
+    return TeamState(
+        id=plan.id,
+        name=plan.name,
+        project=Path(plan.project),
+        layout_path=Path(plan.layout_path),
+        mux=plan.mux,
+        socket=Path(plan.socket),
+        created_at=time.time(),
+        isolated=plan.is_isolated,
+        notify=list(plan.notify),
+        before_down=list(plan.before_down),
+    )
 
 
 def team_id(name: str, project: Path) -> str:

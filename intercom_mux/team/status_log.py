@@ -23,7 +23,9 @@ MAX_BYTES = 1_048_576
 
 MAX_STATUS_CHARS = 120
 STOPPED = "stopped"
-"""Nobody looks at the peer any more: its daemon ends, or the peer is ended."""
+"""Nobody looks at the peer any more: its daemon ends, or it is started again."""
+ENDED = "ended"
+"""The peer is none of the team any more: it was killed, or its start was taken back."""
 
 log = logging.getLogger("intercom_mux.team")
 

@@ -64,7 +64,7 @@ def up(
 
         def hand_over(failed: dict[str, str], tell: Callable[[Json], None]) -> None:
             if not is_listening(plan.id):
-                _serve(plan.id, mux, Path(plan.socket), spare)
+                _begin(plan, mux, spare)
             request = {"type": "apply", "plan": plan.to_json(), "environment": dict(os.environ), "wait": wait_ready}
             tell({"type": "event", "event": "handed-over"})
             for event in control.request(plan.id, {**request, "failed": failed}, timeout_s=SILENCE_S):
@@ -172,6 +172,20 @@ def _clear_worktrees(team_id: str, peers: list[str], on_event: Callable[[Json], 
 
     for kept in worktrees.clear(team_id, peers):
         on_event({"type": "event", "event": "warning", "message": f"{kept.peer}: {kept.told}"})
+
+
+def _begin(plan: TeamPlan, mux: str, spare: SpareDaemon) -> None:
+    """Have a daemon for the team. From the first step on `down` finds the team, whatever becomes of us."""
+    known = team_states.load(plan.id)
+    is_new = known is None or not known.peers
+    if is_new:
+        team_states.save(team_states.new_state(plan))
+    try:
+        _serve(plan.id, mux, Path(plan.socket), spare)
+    except IntercomError:
+        if is_new:
+            team_states.remove(plan.id)
+        raise
 
 
 def _serve(team_id: str, mux: str, socket: Path | None, spare: SpareDaemon) -> None:

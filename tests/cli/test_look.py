@@ -153,6 +153,20 @@ def test_an_ask_in_the_inbox_says_how_to_answer(both: Both, planner: Peer) -> No
     assert both.click("reply", "this").code == 0
 
 
+def test_a_long_message_begins_with_how_it_ends(both: Both, planner: Peer) -> None:
+    """Who gets a command's output cut sees that, and how to read the rest; the end comes behind how to answer."""
+    both.click("name", "me")
+    ask = {"id": "2" * 32, "timestamp": 1, "expectsReply": True, "content": {"text": "x" * 1_001}}
+    planner.write({"type": "send", "to": identities.of_shell().session_id, "message": ask})
+    wait_until(lambda: planner.of_type("delivered"), what="the ask")
+    shown = both.fast("inbox", "2222").out
+    _, how, body, answer, end = shown.splitlines()
+    assert (
+        how == '(ends in "(end of 22222222)"; if that is missing: intercom-mux inbox 22222222 > FILE, then read FILE)'
+    )
+    assert (body, answer[:8], end) == ("x" * 1_001, "(answer:", "(end of 22222222)")
+
+
 def test_inbox_as_json_is_an_array(both: Both, home: Path) -> None:
     """Empty too; one that is not there is refused."""
     assert both.click("inbox", "--json").json == []

@@ -126,13 +126,30 @@ def test_a_layout_with_faults_starts_nothing(team: Stage) -> None:
 
 
 def test_watching_at_once(team: Stage) -> None:
-    """`up --attach` ends in the team's terminal, and says while it works what it waits for."""
+    """`up --attach` ends in the team's terminal, and says while it works what it waits for.
+
+    Who detaches hears that the team runs on, on a terminal without a second screen too, where tmux leaves nothing else.
+    """
     team.write({"a": {"command": ["sh", "-c", "echo I am a; exec cat"]}})
     with terminal(shlex.join([*command("up", "--attach"), str(team.layout)])) as person:
         person.wait_for("starting a")
         person.wait_for("I am a")
-        team.tmux("detach-client", "-s", "team")
+        person.type(b"\x02d")
+        person.wait_for("The team goes on: `intercom-mux status` shows it, `intercom-mux down` ends it.")
         person.process.wait(10)
+
+
+def test_what_runs_is_shown_though_a_peer_was_not_started(team: Stage) -> None:
+    """The reason stands below, and no terminal is taken by a team that is not whole; JSON has the reason alone."""
+    job = {"command": ["sh", "-c", "exit 4"]}
+    team.write({"a": CAT, "job": job, "after": {**CAT, "depends_on": {"job": "exited-ok"}}})
+    shown = run("up", "layout.yaml")
+    assert shown.code != 0
+    lines = shown.out.splitlines()
+    assert lines[0] == "team is up: 2 peers started"
+    assert [line.split()[0] for line in lines[1:]] == ["a", "job", "watch", "talk", "stop"]
+    assert shown.err.startswith("error: after was not started: job, which it depends on, ended with status 4\n")
+    assert run("up", "layout.yaml", "--json").json["error"]["code"] == "E_NOT_STARTED"
 
 
 def test_an_interrupted_up_says_that_the_team_goes_on(team: Stage, home: Path) -> None:

@@ -75,6 +75,15 @@ def test_a_last_cell_goes_on_below_itself() -> None:
     assert text.table(rows, is_last_wrapped=True) == "a  one two three four five six\nb  x"
 
 
+def test_what_hangs_goes_on_below_itself_in_whole_words() -> None:
+    """A path that is too long is left to the terminal; where there is no room, or no terminal, all is one line."""
+    path = "/a/very-long/path-of-a/project"
+    assert text.hanging("ok  ", f"look at {path} again", 25) == f"ok  look at\n    {path}\n    again"
+    for columns in (None, 0, 23):
+        assert text.hanging("ok  ", f"look at {path} again", columns) == f"ok  look at {path} again"
+    assert text.hanging("ok  ", "", 25) == "ok  "
+
+
 @anywhere
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1), st.integers(4, 30))
 def test_no_line_of_a_table_is_wider_than_asked(rows: list[tuple[str, str]], columns: int) -> None:

@@ -15,6 +15,7 @@ from intercom_mux.broker import lifecycle
 from intercom_mux.doctor import examine
 from intercom_mux.doctor.finding import Finding
 from intercom_mux.host import lock as locks
+from tests.agents.demo.pseudo import Pseudo
 from tests.cli.stage import run
 from tests.support import wait_until
 from tests.team.stage import CAT, Stage, broker_pid, end_all_teams
@@ -51,6 +52,22 @@ def test_a_new_machine_is_well_and_stays_untouched(home: Path) -> None:
     assert "none runs; the first command that needs it starts it" in shown.out
     assert sorted(home.rglob("*")) == before
     assert all(row["state"] in {"ok", "note"} for rows in examined().values() for row in rows)
+
+
+def test_a_narrow_terminal_shows_what_goes_on_below_itself(project: Path) -> None:
+    """The subject stands alone in its column; a command to copy is one line, however long."""
+    paths.private_dir(paths.runtime_dir())
+    paths.runtime_dir().chmod(0o755)
+    with Pseudo(["-m", "intercom_mux", "doctor"], project, columns=48) as terminal:
+        terminal.wait_for("intercom-mux doctor --fix` mends 1")
+        lines = terminal.written.decode().splitlines()
+    at = next(index for index, line in enumerate(lines) if "none runs; the first" in line)
+    assert [line.strip() for line in lines[at : at + 2]] == [
+        "ok     broker   none runs; the first command",
+        "that needs it starts it",
+    ]
+    assert len(lines[at + 1]) - len(lines[at + 1].lstrip()) == lines[at].index("none")
+    assert f"                → chmod 700 {paths.runtime_dir()}" in lines
 
 
 def test_a_running_broker_and_team_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

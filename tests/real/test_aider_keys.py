@@ -90,7 +90,8 @@ def test_the_output_of_the_command_that_reads_is_cut(team: RealTeam) -> None:
     team.as_friend("send", "agent", "mind the pears-2")
     team.reached("pears-2")
     (text,) = team.model.prompts_containing("melons-3")
-    came = _squashed(text[text.index("the melons-3") :])
+    assert '(ends in "(end of ' in text
+    came = _squashed(text[text.index("the melons-3") :].partition("\n(end of ")[0])
     assert _squashed(body).startswith(came)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,12 +69,22 @@ def test_time_is_told_by_what_was_done() -> None:
         "starting": 1_000,
         "away": 1_000,
     }
-    assert [doing(word) for word in ("tool:x", "exited:1 · restarts", "nonsense", "")] == [
+    assert [doing(word) for word in ("ended", "tool:x", "exited:1 · restarts", "nonsense", "")] == [
+        "ended",
         "thinking",
         "exited",
         "unknown",
         "unknown",
     ]
+
+
+@pytest.mark.parametrize(("end", "told"), [("ended", "ended"), ("exited:137", "exited")])
+def test_who_is_over_is_not_away(end: str, told: str) -> None:
+    """Killed by us or by somebody: so it stays, whether anybody looks or not, until it is started again."""
+    words = ["idle", end, "stopped", "starting"]
+    changes = [Change(NOON + 1000 * at, "a", status) for at, status in enumerate(words)]
+    (time,) = build(source([], peers=["a"], changes=changes, now=NOON + 4_000)).times
+    assert time.totals == {"idle": 1_000, told: 2_000, "starting": 1_000}
 
 
 @QUICK

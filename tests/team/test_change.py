@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intercom_mux.errors import DeliveryError, TeamError
+from intercom_mux.team import status_log
 from intercom_mux.team.decide import decide_all
 from intercom_mux.team.facts import facts_for, requests_of
 from intercom_mux.team.grow import Wish, decide_spawn, plan_scale, plan_spawn
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from tests.team.stage import Stage
 
 Json = dict[str, Any]
+
+
+def last_recorded(stage: Stage, peer: str) -> str:
+    """Return the last status that is on record of a peer."""
+    return [change.status for change in status_log.read(stage.id) if change.peer == peer][-1]
 
 
 def told(stage: Stage, **request: Any) -> list[Json]:
@@ -63,7 +69,8 @@ def test_a_spawned_peer_joins_the_team_and_up_leaves_it_alone(stage: Stage) -> N
 
 
 def test_kill_ends_the_program_tells_askers_and_forgets_the_peer(stage: Stage) -> None:
-    """Its tree is gone, its waiting mail goes back, a second kill is no fault, and `up` starts it anew."""
+    """Its tree is gone, its waiting mail goes back, the record of statuses says that it has ended, a second kill is no
+    fault, and `up` starts it anew."""
     stage.install_tui("--busy-s", "60")
     stage.up({"a": CAT, "busy": TUI})
     pid = stage.pid("busy")
@@ -76,6 +83,7 @@ def test_kill_ends_the_program_tells_askers_and_forgets_the_peer(stage: Stage) -
         with pytest.raises(DeliveryError, match="Session not found"):
             shell.send("busy", "still there?")
     assert set(stage.state.peers) == {"a"}
+    assert last_recorded(stage, "busy") == "ended"
     assert [e["event"] for e in told(stage, type="kill", peers=["busy"], idle_only=False)] == ["absent"]
     stage.up(wait_ready=False)
     assert stage.pid("busy") != pid
@@ -181,3 +189,4 @@ def test_a_spawned_peer_that_dies_at_once_is_taken_back(stage: Stage) -> None:
     with pytest.raises(TeamError, match="helper ended at once"):
         told(stage, type="add", plan=plan, wait=True)
     assert set(stage.state.peers) == {"a"}
+    assert last_recorded(stage, "helper") == "ended"

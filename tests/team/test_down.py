@@ -14,8 +14,8 @@ import pytest
 
 from intercom_mux import paths
 from intercom_mux.errors import DeliveryError, TeardownError
+from intercom_mux.team import daemon_lock, processes
 from intercom_mux.team import down as teardown
-from intercom_mux.team import processes
 from intercom_mux.team.lock import team_lock
 from intercom_mux.team.proc import Proc
 from tests.support import marked_processes, wait_until
@@ -98,7 +98,7 @@ def test_whatever_left_its_pane_is_ended(stage: Stage, home: Path, dead: str) ->
 
 def test_a_stuck_daemon_is_no_obstacle(stage: Stage, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that neither answers nor ends is killed, by what the state says when it is this command's turn."""
-    monkeypatch.setattr(teardown, "DAEMON_END_S", 0.3)
+    monkeypatch.setattr(daemon_lock, "DAEMON_END_S", 0.3)
     stage.up({"a": CAT})
     stale = stage.state
     os.kill(stage.daemon_pid(), signal.SIGKILL)
