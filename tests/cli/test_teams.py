@@ -134,6 +134,8 @@ def test_watching_at_once(team: Stage) -> None:
     with terminal(shlex.join([*command("up", "--attach"), str(team.layout)])) as person:
         person.wait_for("starting a")
         person.wait_for("I am a")
+        # A test types faster than tmux believes of a person: keys within a millisecond are text to it.
+        team.tmux("set-option", "-g", "assume-paste-time", "0")
         person.type(b"\x02d")
         person.wait_for("The team goes on: `intercom-mux status` shows it, `intercom-mux down` ends it.")
         person.process.wait(10)

@@ -425,6 +425,7 @@ def test_a_daemon_killed_with_a_message_waiting_gives_it_after_its_return(gate: 
     with stage.shell() as shell:
         outcome = asking(shell, "agent", "hello", receipts.append)
         stage.wait_held("thinking")
+        wait_until(times_received, what="the message at the daemon")
         os.kill(stage.daemon_pid(), signal.SIGKILL)
         gate.use_tool()
         assert times_received() == 1
