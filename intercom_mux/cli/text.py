@@ -146,20 +146,20 @@ def table(
     which is the same in most rows; with `is_last_wrapped` its last cell goes on below itself.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(_cells, column)) for column in zip(*cells, strict=True)]
-    room = columns - _cells(indent) - sum(widths[:-1]) - 2 * len(widths[:-1]) if columns else 0
+    widths = [max(map(cells_of, column)) for column in zip(*cells, strict=True)]
+    room = columns - cells_of(indent) - sum(widths[:-1]) - 2 * len(widths[:-1]) if columns else 0
     if is_last_wrapped and room >= _WRAPPED_MIN_COLUMNS:
         cells = [line for row in cells for line in _wrapped(row, room)]
     lines = []
     for row in cells:
         if ends_in_path and room >= _PATH_MIN_COLUMNS:
             row[-1] = _end_of(row[-1], room)
-        padded = [cell + " " * (size - _cells(cell)) for cell, size in zip(row, widths, strict=True)]
-        lines.append(_cut(indent + "  ".join(padded).rstrip(), columns))
+        padded = [cell + " " * (size - cells_of(cell)) for cell, size in zip(row, widths, strict=True)]
+        lines.append(cut(indent + "  ".join(padded).rstrip(), columns))
     return "\n".join(lines)
 
 
-def _cells(text: str) -> int:
+def cells_of(text: str) -> int:
     """Return the columns `text` takes in a terminal."""
     if text.isascii():
         return len(text)
@@ -170,10 +170,11 @@ def _cells(text: str) -> int:
     )
 
 
-def _cut(line: str, columns: int | None) -> str:
-    if columns is None or _cells(line) <= columns:
+def cut(line: str, columns: int | None) -> str:
+    """Return `line` in at most `columns`, with an ellipsis when it does not fit; whole without a number."""
+    if columns is None or cells_of(line) <= columns:
         return line
-    while line and _cells(line) >= columns:
+    while line and cells_of(line) >= columns:
         line = line[:-1]
     return f"{line}…"
 
@@ -197,9 +198,9 @@ def hanging(head: str, body: str, columns: int | None) -> str:
 
 
 def _end_of(path: str, columns: int) -> str:
-    if _cells(path) <= columns:
+    if cells_of(path) <= columns:
         return path
-    while path and _cells(path) >= columns:
+    while path and cells_of(path) >= columns:
         path = path[1:]
     return f"…{path}"
 
