@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from intercom_mux.cli.text import current_task, plural, short_path, span, table, team_task_cells, width
+from intercom_mux.cli.text import current_task, cut, plural, short_path, span, table, team_task_cells, width
 from intercom_mux.team.multiplexer import attach_argv
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class Progress:
 
     def _paint(self, text: str) -> None:
         if self._is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            # A line that wraps could not be taken back.
+            columns = width(sys.stderr)
+            sys.stderr.write(f"\r\x1b[K{cut(text, columns - 1 if columns else None)}")
             sys.stderr.flush()
 
 

@@ -11,7 +11,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, TextIO
 
     Json = dict[str, Any]
 
@@ -83,13 +83,14 @@ def note_waiting(count: int) -> None:
         note(f"{plural(count, 'message is', 'messages are')} waiting: intercom-mux inbox")
 
 
-def width() -> int | None:
-    """Return the columns of the terminal that stdout is, None in a pipe: nothing is cut there."""
-    if not sys.stdout.isatty():
+def width(stream: TextIO | None = None) -> int | None:
+    """Return the columns of the terminal that `stream` is (stdout), None in a pipe: nothing is cut there."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
         return None
     import os
 
-    return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    return os.get_terminal_size(stream.fileno()).columns or None
 
 
 def wants_json(arguments: list[str]) -> bool:
