@@ -274,8 +274,10 @@ def test_attach_and_logs(team: Stage) -> None:
 
 
 def test_attach_without_a_server_or_a_terminal(team: Stage) -> None:
-    """Both are told in our words, with the next step."""
+    """Both are told in our words, with the next step; and so is a tmux that is not on PATH any more."""
     team.up({"a": CAT})
+    missing = run("attach", env={"PATH": str(team.project)})
+    assert (missing.code, missing.err.splitlines()[0]) == (4, "error: tmux is not installed")
     refused = run("attach")
     assert (refused.code, "watching a team needs a terminal" in refused.err) == (2, True)
     server = team.state.server
