@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_NO_AGENTS = ("shell", "command")
+"""What runs in a pane and answers nothing by itself."""
+
 
 def json_text(value: object) -> str:
     """Return `value` as indented JSON."""
@@ -111,7 +114,8 @@ def summary(value: Json) -> str:
         lines.append(f"added by `spawn` or `scale`: {', '.join(value['added'])}")
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
-    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != BOARD), "NAME")
+    others = [peer for peer in reversed(value["peers"]) if peer["role"] != BOARD]
+    talk = next((peer["name"] for peer in others if peer["agent"] not in _NO_AGENTS), "NAME")
     lines += [
         f"watch  {value['attach']}",
         f'talk   intercom-mux ask {talk} "…"',

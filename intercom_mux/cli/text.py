@@ -387,7 +387,7 @@ def team_task_cells(rows: list[Json], head: tuple[str, ...] | None = None) -> li
 def task_cells(row: Json) -> tuple[str, ...]:
     """Return the cells of a task's line."""
     about = " · ".join(part for part in (row["title"], row["note"]) if part)
-    return row["id"], f"{row['percent']}%", row["state"], row["owner"], about
+    return row["id"], f"{row['percent']}%", row["state"], row["owner"] or "-", about
 
 
 def problem(message: str, hint: str | None = None) -> str:

@@ -52,3 +52,11 @@ def test_up_tells_how_to_watch_each_peer_in_a_line_that_fits(monkeypatch: pytest
     narrow = team_text.summary(_up()).split("\n")
     assert narrow[1:3] == ["  a  worker  demo  ready   intercom-mux attach a", "  b  scout   pi    reused"]
     assert f"watch  {ATTACH}" in narrow
+
+
+def test_up_says_to_ask_an_agent() -> None:
+    """Neither a shell nor a program such as a test runner answers by itself."""
+    up = _up()
+    peers = [{**up["peers"][0], "name": f"p-{agent}", "agent": agent} for agent in ("demo", "shell", "command")]
+    assert 'talk   intercom-mux ask p-demo "…"' in team_text.summary({**up, "peers": peers}).split("\n")
+    assert 'talk   intercom-mux ask NAME "…"' in team_text.summary({**up, "peers": peers[1:]}).split("\n")
