@@ -153,11 +153,11 @@ def changed(rows: Sequence[Json]) -> str:
     return "\n".join(lines)
 
 
-def ended(row: Json) -> str:
-    """Return what `down` prints for one team."""
+def ended(row: Json, called: str) -> str:
+    """Return what `down` prints for one team, called so beside the others."""
     if row.get("detached"):
-        return f"{row['team']}: going down, this pane included; its log is {row['log']}"
-    lines = [f"{row['team']} is down: {plural(row['ended'], 'process', 'processes')} ended, none left"]
+        return f"{called}: going down, this pane included; its log is {row['log']}"
+    lines = [f"{called} is down: {plural(row['ended'], 'process', 'processes')} ended, none left"]
     lines += [f"  left alone: {s['pid']} {s['command'][:80]} ({s['why']})" for s in row["spared"]]
     lines += [f"  cmux did not let us close the surface of {name}; close it there if it stays" for name in row["left"]]
     lines += [f"  {kept['peer']}: {kept['told']}" for kept in row["worktrees"]]

@@ -200,7 +200,8 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
     if as_json:
         click.echo(team_text.json_text([*rows, *(error.to_json() for error in unreadable)]))
     elif rows or not unreadable:
-        click.echo("\n".join(map(team_text.ended, rows)) or "nothing runs")
+        labels = [team_states.label(state, teams) for state in teams]
+        click.echo("\n".join(map(team_text.ended, rows, labels)) or "nothing runs")
     if unreadable:
         if not as_json:
             for damage in unreadable:

@@ -308,6 +308,17 @@ def test_down_in_words_and_in_json(team: Stage) -> None:
     assert row["ended"] >= 2
 
 
+def test_down_all_tells_teams_of_one_name_apart(team: Stage) -> None:
+    """As every list of teams does."""
+    team.up({"a": CAT})
+    inner = team.project / "inner"
+    inner.mkdir()
+    (inner / "layout.yaml").write_text(team.layout.read_text())
+    assert run("up", str(inner / "layout.yaml")).code == 0
+    ended = sorted(line.partition(" is down")[0] for line in run("down", "--all").out.splitlines())
+    assert ended == ["team@inner", f"team@{team.project.name}"]
+
+
 def test_down_all_tells_what_it_cannot_read(team: Stage) -> None:
     """Readable teams end; each unreadable one is an error with its exit code, and never "nothing runs"."""
     team.up({"a": CAT})
