@@ -16,9 +16,10 @@ from intercom_mux import paths
 from intercom_mux.team import processes
 from intercom_mux.team.plan import TeamPlan
 from tests.agents.demo.pseudo import Pseudo
+from tests.broker.live import kill_broker
 from tests.cli.stage import command, run, start
 from tests.support import wait_until
-from tests.team.stage import CAT, SHELL, Stage, end_all_teams
+from tests.team.stage import CAT, DEMO, SHELL, Stage, end_all_teams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,6 +242,19 @@ def test_status_among_several_teams(team: Stage, home: Path, monkeypatch: pytest
     assert sum(seen["teams"][1]["statuses"].values()) == 2
     assert run("status", "--json", "--team", "other").json["team"]["name"] == "other"
     broken.unlink()
+
+
+def test_a_new_broker_knows_since_when_peers_are_as_they_are(team: Stage) -> None:
+    """The one before it was killed; their daemon tells it."""
+
+    def idle_since() -> int | None:
+        rows = [row for row in run("list", "--json").json if row["name"] == "team/a" or row["name"] == "a"]
+        return rows[0]["status_since"] if rows and rows[0]["status"] == "idle" else None
+
+    team.up({"a": DEMO})
+    before = wait_until(idle_since, what="an idle peer")
+    kill_broker()
+    assert wait_until(idle_since, what="the peer at the next broker") == before
 
 
 # -- attach and logs -----------------------------------------------------------------------------------------------
