@@ -58,9 +58,8 @@ class Client(Link):
         super().__init__(identity)
         self._request = 0
         self._heard: dict[str, str] = {}
-        """Of each ask that was waited for, what its last receipt said."""
         self._asked_of: dict[str, str] = {}
-        """Of each, whom it is to, by the name that the broker shows."""
+        """Of each ask that was waited for, what its last receipt said, and whom it is to as the broker names it."""
         self.on_note: Callable[[Json], None] | None = None
         """Hears of turns that ended without a reply to an ask that is waited for: messageId, kind, text."""
 
@@ -386,8 +385,7 @@ class Client(Link):
     def _give_up(
         self, open_asks: dict[str, tuple[str, Json]], deadline: float, timeout_s: float
     ) -> tuple[str, Exception]:
-        ask_id = next(iter(open_asks))
-        target = self._asked_of[ask_id]
+        ask_id, target = next((key, self._asked_of[key]) for key in open_asks)
         if time.monotonic() >= deadline:
             self._withdraw([ask_id])
             return ask_id, failures.timed_out(target, timeout_s, ask_id, self._heard.get(ask_id))
