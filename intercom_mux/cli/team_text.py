@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _NO_AGENTS = ("shell", "command")
-"""What runs in a pane and answers nothing by itself."""
+"""What may run in a pane and answer nothing by itself."""
 
 
 def json_text(value: object) -> str:
@@ -115,7 +115,8 @@ def summary(value: Json) -> str:
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
     others = [peer for peer in reversed(value["peers"]) if peer["role"] != BOARD]
-    talk = next((peer["name"] for peer in others if peer["agent"] not in _NO_AGENTS), "NAME")
+    others.sort(key=lambda peer: peer["agent"] in _NO_AGENTS)
+    talk = others[0]["name"] if others else "NAME"
     lines += [
         f"watch  {value['attach']}",
         f'talk   intercom-mux ask {talk} "…"',

@@ -55,8 +55,8 @@ def test_up_tells_how_to_watch_each_peer_in_a_line_that_fits(monkeypatch: pytest
 
 
 def test_up_says_to_ask_an_agent() -> None:
-    """Neither a shell nor a program such as a test runner answers by itself."""
+    """A shell answers nothing by itself, nor may a program, which is named when there is nobody else."""
     up = _up()
     peers = [{**up["peers"][0], "name": f"p-{agent}", "agent": agent} for agent in ("demo", "shell", "command")]
     assert 'talk   intercom-mux ask p-demo "…"' in team_text.summary({**up, "peers": peers}).split("\n")
-    assert 'talk   intercom-mux ask NAME "…"' in team_text.summary({**up, "peers": peers[1:]}).split("\n")
+    assert 'talk   intercom-mux ask p-command "…"' in team_text.summary({**up, "peers": peers[1:]}).split("\n")
