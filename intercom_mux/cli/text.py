@@ -189,11 +189,11 @@ def _wrapped(row: list[str], columns: int) -> list[list[str]]:
 
 def hanging(head: str, body: str, columns: int | None) -> str:
     """Return `head` and `body`, which goes on below itself; words stay whole, as some are paths, and nothing is cut."""
-    if not columns or columns - _cells(head) < _WRAPPED_MIN_COLUMNS:
+    if not columns or columns - cells_of(head) < _WRAPPED_MIN_COLUMNS:
         return head + body
     import textwrap
 
-    below = " " * _cells(head)
+    below = " " * cells_of(head)
     lines = textwrap.wrap(body, columns - len(below), break_long_words=False, break_on_hyphens=False)
     return head + f"\n{below}".join(lines)
 
