@@ -30,6 +30,10 @@ IDENTITY_VARIABLE = "INTERCOM_MUX_IDENTITY"
 """The one environment variable of a pane: the path of its identity file; also the marker that `down` looks for."""
 
 
+ELSEWHERE = "set XDG_STATE_HOME to"
+"""How the state directory is put elsewhere: what hints begin with."""
+
+
 def state_dir() -> Path:
     """Return the state directory; not created."""
     return base_dir("state", os.environ, Path.home()) / "intercom-mux"
@@ -121,7 +125,8 @@ def private_dir(path: Path) -> Path:
         info = path.lstat()
     except OSError as error:
         problem = f"cannot create directory {path}: {error.strerror}"
-        raise IntercomError(problem, code="E_PATH", path=str(path)) from error
+        hint = f"{ELSEWHERE} a directory where you may write" if path.is_relative_to(state_dir()) else None
+        raise IntercomError(problem, code="E_PATH", hint=hint, path=str(path)) from error
     is_directory = stat.S_ISDIR(info.st_mode)
     problem = files.owner_problem(info) if is_directory else "is a symbolic link or not a directory"
     if problem:

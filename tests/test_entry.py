@@ -34,6 +34,9 @@ def test_version_and_help_need_no_broker(home: Path) -> None:
     shown = run("--help")
     assert (shown.code, shown.err) == (0, "")
     assert all(section in shown.out for section in ("Teams:", "Talking:", "Looking:"))
+    for words in ("--help", "broker --help", "task --help", "supervisor --help"):
+        lines = run(*words.split()).out.splitlines()
+        assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage: ")]
     assert not paths.broker_file().exists()
 
 

@@ -112,7 +112,7 @@ def test_a_command_loads_no_other_ones() -> None:
     """Of the modules of commands only the called one's is loaded, with those it takes options from."""
     loaded = _imports("from intercom_mux._entry import main; assert main(['status', '--help']) == 0")
     ours = {name for name in loaded if name.startswith("intercom_mux.")}
-    names = ("_entry", "cli", "cli.main", "cli.text", "cli.complete", "cli.layouts", "cli.teams")
+    names = ("_entry", "cli", "cli.main", "cli.text", "cli.complete", "cli.groups", "cli.layouts", "cli.teams")
     assert ours == {f"intercom_mux.{name}" for name in names}
 
 

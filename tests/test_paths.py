@@ -54,6 +54,13 @@ def test_what_is_ours_is_closed_to_others_down_to_its_roots(home: Path, monkeypa
     assert [modes[path] for path in state.parents[2:4]] == [0o775, 0o775]
     assert [stat.S_IMODE(path.stat().st_mode) for path in (other, other.parent)] == [0o700, 0o775]
     (home / "file").touch()
-    with pytest.raises(IntercomError, match="cannot create directory"):
+    with pytest.raises(IntercomError, match="cannot create directory") as caught:
         private_dir(home / "file" / "x")
+    assert caught.value.hint is None
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home / "file"))
+        place = team_state_dir("t")
+        with pytest.raises(IntercomError, match="cannot create directory") as caught:
+            private_dir(place)
+    assert caught.value.hint == "set XDG_STATE_HOME to a directory where you may write"
     shutil.rmtree(runtime_dir())

@@ -8,6 +8,7 @@ import click
 
 from intercom_mux.cli import text
 from intercom_mux.cli.caller import json_option, print_json
+from intercom_mux.cli.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def _agents(*dirs: str) -> list[Path]:
     return [places.agent_dir(text_of_dir) for text_of_dir in dirs]
 
 
-@click.group()
+@click.group(cls=Group)
 def broker() -> None:
     """Start, stop and inspect the message broker; every command starts it when needed."""
 

@@ -16,6 +16,8 @@ from intercom_mux.wire.escalation import gist
 Json = dict[str, Any]
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SAID_MIN_COLUMNS = 30
+"""What a text needs beside who said it when; in a narrower terminal it stands below."""
 
 
 @click.command()
@@ -92,11 +94,18 @@ def _at(moment: int) -> str:
 def _lines(rows: list[Json]) -> str:
     if not rows:
         return "no messages"
-    cells = [
-        (_at(row["at"]), f"{row['from']} → {row['to']}", row["kind"], row["state"], text.short(row["id"]), row["text"])
+    columns = text.width()
+    facts = [
+        (_at(row["at"]), f"{row['from']} → {row['to']}", row["kind"], row["state"], text.short(row["id"]))
         for row in rows
     ]
-    return text.table([(*cell[:5], text.one_line(gist(cell[5]))[:200]) for cell in cells], columns=text.width())
+    said = [text.one_line(gist(row["text"]))[:200] for row in rows]
+    taken = max(map(text.cells_of, text.table(facts).split("\n")))
+    if columns is None or columns >= taken + _SAID_MIN_COLUMNS:
+        return text.table([(*cells, words) for cells, words in zip(facts, said, strict=True)], columns=columns)
+    heads = text.table([(at, short, kind, state, names) for at, names, kind, state, short in facts], columns=columns)
+    lines = zip(heads.split("\n"), said, strict=True)
+    return "\n".join(f"{head}\n{text.cut(f'  {words}', columns)}" for head, words in lines)
 
 
 def _conversation(value: Json) -> str:

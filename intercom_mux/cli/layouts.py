@@ -75,32 +75,35 @@ def validate(layout: str | None, variables: dict[str, str], as_json: bool) -> No
     from intercom_mux.layout.find import find_layout
     from intercom_mux.layout.load import load_layout
     from intercom_mux.layout.problems import shown
+    from intercom_mux.team.multiplexer import require
     from intercom_mux.team.planner import make_plan
 
     loaded = load_layout(find_layout(layout, Path.cwd()), variables=variables, environ=os.environ)
     plan, lack = None, None
     try:
         plan = make_plan(loaded, variables=variables)
+        require(plan.mux)
     except IntercomError as error:
         lack = error
     if as_json:
-        more = {"plan": plan_text.plan_json(plan)} if plan else {"lacks": lack.to_json() if lack else None}
-        _print_json(_layout_json(loaded) | more)
+        more = {"plan": plan_text.plan_json(plan)} if plan else {}
+        _print_json(_layout_json(loaded) | more | ({"lacks": lack.to_json()} if lack else {}))
         return
     count = len(loaded.peers)
     click.echo(f"ok: {loaded.name}: {count} {'peer' if count == 1 else 'peers'}")
     if plan is not None:
         click.echo(plan_text.dry_run(plan))
-        return
-    _print_rows(
-        [
-            (f"  {peer.name}", peer.role, peer.agent or shlex.join(peer.command or ()), shown(peer.cwd))
-            for peer in loaded.peers
-        ]
-    )
-    for notice in (*loaded.notices, f"`up` would refuse here: {lack.message}" if lack else ""):
-        if notice:
+    else:
+        _print_rows(
+            [
+                (f"  {peer.name}", peer.role, peer.agent or shlex.join(peer.command or ()), shown(peer.cwd))
+                for peer in loaded.peers
+            ]
+        )
+        for notice in loaded.notices:
             click.echo(f"note: {notice}")
+    if lack is not None:
+        click.echo(f"note: `up` would refuse here: {lack.message}")
 
 
 @click.command()

@@ -14,6 +14,7 @@ import click
 
 from intercom_mux import __version__
 from intercom_mux.cli import complete, text
+from intercom_mux.cli.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,17 +58,14 @@ def name_of(place: str) -> str:
     return place.partition(".")[2].rstrip("_")
 
 
-class Sections(click.Group):
+class Sections(Group):
     """A group whose help lists its commands by what they are for."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section."""
         del ctx
-        limit = formatter.width - 6 - max(map(len, self.commands))
         for title, places in SECTIONS.items():
-            with formatter.section(title):
-                names = map(name_of, places)
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in names])
+            self.write(formatter, title, map(name_of, places))
 
 
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,6 +11,7 @@ from intercom_mux.cli import text
 from intercom_mux.cli.ask import reply_facts, waiting
 from intercom_mux.cli.caller import Duration, connected, json_option, print_json
 from intercom_mux.cli.compose import read_text
+from intercom_mux.cli.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ timeout_option = click.option(
 file_option = click.option("--file", "source", metavar="FILE", type=click.Path(), help="Read the text from a file.")
 
 
-@click.group()
+@click.group(cls=Group)
 def supervisor() -> None:
     """Contact the peer that the layout names as supervisor: for a decision, answers to questions, or your progress."""
 

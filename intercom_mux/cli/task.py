@@ -9,6 +9,7 @@ import click
 from intercom_mux.cli import text
 from intercom_mux.cli.caller import connected, json_option, print_json, team_option
 from intercom_mux.cli.complete import peer_names
+from intercom_mux.cli.groups import Group
 
 if TYPE_CHECKING:
     from intercom_mux.client.blocking import Client
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-@click.group()
+@click.group(cls=Group)
 def task() -> None:
     """Keep the team's tasks: make them, give them to peers, see how far they are."""
 

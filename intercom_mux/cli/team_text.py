@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from intercom_mux.cli.text import current_task, plural, short_path, span, table, team_task_cells, width
+from intercom_mux.cli.text import current_task, cut, plural, short_path, span, table, team_task_cells, width
 from intercom_mux.team.multiplexer import attach_argv
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from intercom_mux.team.state import TeamState
 
 Json = dict[str, Any]
+
+_NO_AGENTS = ("shell", "command")
+"""What may run in a pane and answer nothing by itself."""
 
 
 def json_text(value: object) -> str:
@@ -49,7 +52,9 @@ class Progress:
 
     def _paint(self, text: str) -> None:
         if self._is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            # A line that wraps could not be taken back.
+            columns = width(sys.stderr)
+            sys.stderr.write(f"\r\x1b[K{cut(text, columns - 1 if columns else None)}")
             sys.stderr.flush()
 
 
@@ -109,7 +114,9 @@ def summary(value: Json) -> str:
         lines.append(f"added by `spawn` or `scale`: {', '.join(value['added'])}")
     if value["extra"]:
         lines.append(f"not in the layout any more, left running: {', '.join(value['extra'])}")
-    talk = next((peer["name"] for peer in reversed(value["peers"]) if peer["role"] != BOARD), "NAME")
+    others = [peer for peer in reversed(value["peers"]) if peer["role"] != BOARD]
+    others.sort(key=lambda peer: peer["agent"] in _NO_AGENTS)
+    talk = others[0]["name"] if others else "NAME"
     lines += [
         f"watch  {value['attach']}",
         f'talk   intercom-mux ask {talk} "…"',
@@ -147,11 +154,11 @@ def changed(rows: Sequence[Json]) -> str:
     return "\n".join(lines)
 
 
-def ended(row: Json) -> str:
-    """Return what `down` prints for one team."""
+def ended(row: Json, called: str) -> str:
+    """Return what `down` prints for one team, called so beside the others."""
     if row.get("detached"):
-        return f"{row['team']}: going down, this pane included; its log is {row['log']}"
-    lines = [f"{row['team']} is down: {plural(row['ended'], 'process', 'processes')} ended, none left"]
+        return f"{called}: going down, this pane included; its log is {row['log']}"
+    lines = [f"{called} is down: {plural(row['ended'], 'process', 'processes')} ended, none left"]
     lines += [f"  left alone: {s['pid']} {s['command'][:80]} ({s['why']})" for s in row["spared"]]
     lines += [f"  cmux did not let us close the surface of {name}; close it there if it stays" for name in row["left"]]
     lines += [f"  {kept['peer']}: {kept['told']}" for kept in row["worktrees"]]

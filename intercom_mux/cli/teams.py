@@ -103,10 +103,11 @@ def _plan(layout: str | None, agent: str | None, variables: dict[str, str]) -> T
     plan = make_plan(loaded, agent=agent, variables=variables, decisions=decisions)
     if not plan.peers:
         last = decisions[-1]
+        way_out = install_hint() if loaded.mux in ("auto", "tmux") else f"say `mux: auto` instead of {loaded.mux}"
         raise MultiplexerError(
             f"nothing can be started: {last.reasons[-1].why}",
             code="E_TMUX_MISSING",
-            hint=f"{install_hint()}; {last.advice}",
+            hint=f"{way_out}; {last.advice}",
             decisions=[decision.to_json() for decision in decisions],
         )
     return plan
@@ -199,7 +200,8 @@ def down(team: str | None, everything: bool, grace_s: float, after: int | None, 
     if as_json:
         click.echo(team_text.json_text([*rows, *(error.to_json() for error in unreadable)]))
     elif rows or not unreadable:
-        click.echo("\n".join(map(team_text.ended, rows)) or "nothing runs")
+        labels = [team_states.label(state, teams) for state in teams]
+        click.echo("\n".join(map(team_text.ended, rows, labels)) or "nothing runs")
     if unreadable:
         if not as_json:
             for damage in unreadable:
@@ -237,8 +239,12 @@ def status(team: str | None, as_json: bool) -> None:
 @TEAM
 def attach(peer: str | None, team: str | None) -> None:
     """Watch a team in this terminal, at PEER's pane if given. Detach with Ctrl-B d."""
+    from intercom_mux.team.multiplexer import require
+
     state = select(team)
     surface = surface_of(state, peer) if peer else None
+    if state.mux == "tmux":
+        require("tmux")
     _check_server(state)
     _check_terminal()
     _attach(state, surface)

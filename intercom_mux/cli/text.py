@@ -11,7 +11,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, TextIO
 
     Json = dict[str, Any]
 
@@ -83,13 +83,14 @@ def note_waiting(count: int) -> None:
         note(f"{plural(count, 'message is', 'messages are')} waiting: intercom-mux inbox")
 
 
-def width() -> int | None:
-    """Return the columns of the terminal that stdout is, None in a pipe: nothing is cut there."""
-    if not sys.stdout.isatty():
+def width(stream: TextIO | None = None) -> int | None:
+    """Return the columns of the terminal that `stream` is (stdout), None in a pipe: nothing is cut there."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
         return None
     import os
 
-    return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    return os.get_terminal_size(stream.fileno()).columns or None
 
 
 def wants_json(arguments: list[str]) -> bool:
@@ -146,20 +147,20 @@ def table(
     which is the same in most rows; with `is_last_wrapped` its last cell goes on below itself.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(_cells, column)) for column in zip(*cells, strict=True)]
-    room = columns - _cells(indent) - sum(widths[:-1]) - 2 * len(widths[:-1]) if columns else 0
+    widths = [max(map(cells_of, column)) for column in zip(*cells, strict=True)]
+    room = columns - cells_of(indent) - sum(widths[:-1]) - 2 * len(widths[:-1]) if columns else 0
     if is_last_wrapped and room >= _WRAPPED_MIN_COLUMNS:
         cells = [line for row in cells for line in _wrapped(row, room)]
     lines = []
     for row in cells:
         if ends_in_path and room >= _PATH_MIN_COLUMNS:
             row[-1] = _end_of(row[-1], room)
-        padded = [cell + " " * (size - _cells(cell)) for cell, size in zip(row, widths, strict=True)]
-        lines.append(_cut(indent + "  ".join(padded).rstrip(), columns))
+        padded = [cell + " " * (size - cells_of(cell)) for cell, size in zip(row, widths, strict=True)]
+        lines.append(cut(indent + "  ".join(padded).rstrip(), columns))
     return "\n".join(lines)
 
 
-def _cells(text: str) -> int:
+def cells_of(text: str) -> int:
     """Return the columns `text` takes in a terminal."""
     if text.isascii():
         return len(text)
@@ -170,10 +171,11 @@ def _cells(text: str) -> int:
     )
 
 
-def _cut(line: str, columns: int | None) -> str:
-    if columns is None or _cells(line) <= columns:
+def cut(line: str, columns: int | None) -> str:
+    """Return `line` in at most `columns`, with an ellipsis when it does not fit; whole without a number."""
+    if columns is None or cells_of(line) <= columns:
         return line
-    while line and _cells(line) >= columns:
+    while line and cells_of(line) >= columns:
         line = line[:-1]
     return f"{line}…"
 
@@ -187,19 +189,19 @@ def _wrapped(row: list[str], columns: int) -> list[list[str]]:
 
 def hanging(head: str, body: str, columns: int | None) -> str:
     """Return `head` and `body`, which goes on below itself; words stay whole, as some are paths, and nothing is cut."""
-    if not columns or columns - _cells(head) < _WRAPPED_MIN_COLUMNS:
+    if not columns or columns - cells_of(head) < _WRAPPED_MIN_COLUMNS:
         return head + body
     import textwrap
 
-    below = " " * _cells(head)
+    below = " " * cells_of(head)
     lines = textwrap.wrap(body, columns - len(below), break_long_words=False, break_on_hyphens=False)
     return head + f"\n{below}".join(lines)
 
 
 def _end_of(path: str, columns: int) -> str:
-    if _cells(path) <= columns:
+    if cells_of(path) <= columns:
         return path
-    while path and _cells(path) >= columns:
+    while path and cells_of(path) >= columns:
         path = path[1:]
     return f"…{path}"
 
@@ -385,7 +387,7 @@ def team_task_cells(rows: list[Json], head: tuple[str, ...] | None = None) -> li
 def task_cells(row: Json) -> tuple[str, ...]:
     """Return the cells of a task's line."""
     about = " · ".join(part for part in (row["title"], row["note"]) if part)
-    return row["id"], f"{row['percent']}%", row["state"], row["owner"], about
+    return row["id"], f"{row['percent']}%", row["state"], row["owner"] or "-", about
 
 
 def problem(message: str, hint: str | None = None) -> str:

@@ -78,7 +78,7 @@ class Endpoint:
         self._native = native
         self._writer: asyncio.StreamWriter | None = None
         self._status = "starting"
-        self._started_at = time.time_ns() // 1_000_000
+        self._started_at = self._status_since = time.time_ns() // 1_000_000
         self._is_closed = False
         self._requests: dict[str, asyncio.Future[Json]] = {}
         self.connected = asyncio.Event()
@@ -132,6 +132,7 @@ class Endpoint:
             "status": self._status,
         }
         mux: Json = {"version": 1, "team": me.team, "role": me.role, "token": me.token, "events": False}
+        mux["statusSince"] = self._status_since
         if self._native is not None:
             mux |= {"native": True, "keeps": self._native.keeps()}
         frame: Json = {"type": "register", "sessionId": me.session_id, "session": session, "mux": mux, **keys}
@@ -187,7 +188,8 @@ class Endpoint:
 
     def presence(self, status: str) -> None:
         """Tell the session's status; remembered for the next registration."""
-        self._status = status
+        if status != self._status:
+            self._status, self._status_since = status, time.time_ns() // 1_000_000
         self._post({"type": "presence", "status": status})
 
     def courier(self, fields: Json) -> None:

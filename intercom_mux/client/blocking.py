@@ -58,7 +58,8 @@ class Client(Link):
         super().__init__(identity)
         self._request = 0
         self._heard: dict[str, str] = {}
-        """Of each ask that was waited for, what its last receipt said."""
+        self._asked_of: dict[str, str] = {}
+        """Of each ask that was waited for, what its last receipt said, and whom it is to as the broker names it."""
         self.on_note: Callable[[Json], None] | None = None
         """Hears of turns that ended without a reply to an ask that is waited for: messageId, kind, text."""
 
@@ -150,6 +151,7 @@ class Client(Link):
             if on_receipt is not None and answer.get("delivery") == "queued":
                 on_receipt({"messageId": answer["messageId"], "status": "queued", "detail": failures.AWAY})
             open_asks[frame["message"]["id"]] = (target, frame)
+            self._asked_of[frame["message"]["id"]] = answer.get("to") or target
         if self.dials != dials:
             self._repeat(open_asks)
         try:
@@ -366,7 +368,7 @@ class Client(Link):
         is_end = frame["type"] == "mux_event" and frame.get("event") == "ask_ended"
         if is_end and frame.get("messageId") in open_asks:
             ask_id = frame["messageId"]
-            target = open_asks[ask_id][0]
+            target = self._asked_of[ask_id]
             if frame["code"] == "E_ASK_TIMEOUT":
                 return ask_id, failures.timed_out(target, timeout_s, ask_id, self._heard.get(ask_id))
             return ask_id, self._late(ask_id) or failures.ended(target, frame["reason"], ask_id)
@@ -383,7 +385,7 @@ class Client(Link):
     def _give_up(
         self, open_asks: dict[str, tuple[str, Json]], deadline: float, timeout_s: float
     ) -> tuple[str, Exception]:
-        ask_id, (target, _) = next(iter(open_asks.items()))
+        ask_id, target = next((key, self._asked_of[key]) for key in open_asks)
         if time.monotonic() >= deadline:
             self._withdraw([ask_id])
             return ask_id, failures.timed_out(target, timeout_s, ask_id, self._heard.get(ask_id))

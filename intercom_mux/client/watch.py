@@ -82,7 +82,8 @@ class Watcher(Client):
     def wait(self, names: Sequence[str], until: str, *, timeout_s: float, is_any: bool = False) -> list[Json]:
         """Wait until all of the named sessions, or any, have reached `until`; return name, id, status, reached of each.
 
-        "idle" means idle for a second, with no message waiting; "reply" that none of our asks to it is open.
+        "idle" means idle for a second, with no message waiting; "reply" that none of our asks to it is open. After the
+        broker was lost the others come back as we do, one by one: who is not there yet is not taken to have left.
 
         Raises:
             DeliveryError: There is no such session.
@@ -92,8 +93,12 @@ class Watcher(Client):
         deadline = time.monotonic() + timeout_s
         targets = self._ids(names)
         owed = {row["to_id"] for row in self._asks()}
+        dials, all_back_by = self.dials, 0.0
         while True:
-            rows, is_close = self._look(targets, until, owed)
+            rows, is_close = self._look(targets, until, owed, may_come_back=time.monotonic() < all_back_by)
+            if self.dials != dials:
+                dials, all_back_by = self.dials, time.monotonic() + RECONNECT_S
+                continue
             reached = [row for row in rows if row["reached"]]
             lost = [row for row in rows if row["is_over"] and not row["reached"]]
             if reached if is_any else len(reached) == len(rows):
@@ -188,8 +193,10 @@ class Watcher(Client):
         me = self.identity.session_id
         return [row for row in self.request("waits")["asks"] if row["from_id"] == me]
 
-    def _look(self, targets: dict[str, str], until: str, owed: set[str]) -> tuple[list[Json], bool]:
-        """Return how the targets are, and whether one is about to be idle, which no event will tell."""
+    def _look(
+        self, targets: dict[str, str], until: str, owed: set[str], *, may_come_back: bool
+    ) -> tuple[list[Json], bool]:
+        """Return how the targets are, and whether one is about to be another way, which no event will tell."""
         standing = self.request("waits")
         still_owed = {row["to_id"] for row in standing["asks"] if row["from_id"] == self.identity.session_id}
         sessions = {row["id"]: row for row in self.sessions()}
@@ -197,7 +204,8 @@ class Watcher(Client):
         for session_id, name in targets.items():
             session = sessions.get(session_id)
             status = (session["status"] or "unknown") if session else "gone"
-            is_over = status == "gone" or status.startswith("exited")
+            is_awaited = status == "gone" and may_come_back
+            is_over = (status == "gone" and not is_awaited) or status.startswith("exited")
             since = (session and session["status_since"]) or 0
             is_quiet = now_ms() - since >= STEADY_MS and not standing["mail"].get(session_id)
             reached = {
@@ -206,7 +214,7 @@ class Watcher(Client):
                 "exited": is_over,
                 "reply": session_id not in still_owed and not (is_over and session_id in owed),
             }[until]
-            is_close |= until == "idle" and status == "idle" and not reached
+            is_close |= is_awaited or (until == "idle" and status == "idle" and not reached)
             rows.append({"name": name, "id": session_id, "status": status, "reached": reached, "is_over": is_over})
         return rows, is_close
 

@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 def directories() -> Iterator[Finding]:
     """Yield what is wrong with the directories of state and sockets, and what is in them; else that all is well."""
     roots = [root for root in (paths.state_dir(), paths.runtime_dir()) if os.path.lexists(root)]
-    wrong = [finding for root in roots for finding in _look(root)]
+    wrong = [*_unusable(paths.state_dir()), *(finding for root in roots for finding in _look(root))]
     yield from wrong
     if not wrong:
         shown = " and ".join(map(str, roots))
         yield Finding("ok", "places", f"{shown}: yours alone" if shown else "nothing of ours is here yet")
+
+
+def _unusable(root: Path) -> Iterator[Finding]:
+    """Yield that nothing can be written in `root`, or that it cannot be made in what is there of the way to it."""
+    there = next(path for path in (root, *root.parents) if os.path.lexists(path))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return
+    why = "you may not write there" if there.is_dir() else "it is no directory"
+    text = f"{there}: {why}" if there == root else f"{root} cannot be made in {there}: {why}"
+    yield Finding("error", "places", text, f"{paths.ELSEWHERE} another directory")
 
 
 def _look(root: Path) -> Iterator[Finding]:

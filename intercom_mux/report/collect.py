@@ -13,6 +13,8 @@ from intercom_mux.errors import TeamError
 from intercom_mux.team import state, status_log, task_log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from intercom_mux.team.status_log import Change
 
 Json = dict[str, Any]
@@ -49,7 +51,8 @@ class Source:
 def collect(team: str | None, *, pane_team: str | None = None, since: int = 0) -> Source:
     """Read what there is about `team`: a name or an id, of one that runs or of one that has gone down.
 
-    Without one it is the pane's, the only one that runs here, or the only one that anything is known of.
+    Without one it is the pane's, the only one that runs here, that of this directory, or the only one that anything is
+    known of.
 
     Raises:
         TeamError: None or several fit; `teams` has those that there are.
@@ -94,6 +97,7 @@ def _find(wanted: str | None, pane_team: str | None, sessions: list[Json]) -> tu
     for file in paths.team_state_dir("*").parent.glob("*/*.json*"):
         known.setdefault(file.parent.name, file.parent.name.rpartition("-")[0])
     fitting = [key for key, name in known.items() if wanted in (None, key, name)]
+    fitting = next(_of_directories(fitting, known), fitting)
     if len(fitting) == 1:
         return known[fitting[0]], fitting[0]
     if fitting:
@@ -107,6 +111,14 @@ def _find(wanted: str | None, pane_team: str | None, sessions: list[Json]) -> tu
     which = f"team {wanted} is" if wanted else "team is"
     hint = f"known: {', '.join(sorted(known))}" if known else "start one with `intercom-mux up`"
     raise TeamError(f"no {which} known", code="E_NO_TEAM", hint=hint, teams=sorted(known))
+
+
+def _of_directories(teams: list[str], names: dict[str, str]) -> Iterator[list[str]]:
+    """Yield the teams of this directory, and of each above it that has any; an id is made of name and directory."""
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        if there := [team for team in teams if state.team_id(names[team], directory) == team]:
+            yield there
 
 
 def _is_member(row: Json, team_id: str) -> bool:

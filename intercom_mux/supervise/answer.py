@@ -122,7 +122,8 @@ def screens(pending: Pending) -> tuple[Screen, ...]:
         words = {"decision": f"{pending.sender} needs a decision", "ask": f"{pending.sender} asks"}
         return (Screen("", words.get(pending.kind, pending.sender), pending.text),)
     questions = pending.interview.questions
-    name = pending.interview.title or f"{pending.sender} has questions"
+    title = pending.interview.title
+    name = f"{pending.sender}: {title}" if title else f"{pending.sender} has questions"
     return tuple(
         Screen(
             question.id,

@@ -30,13 +30,17 @@ QUESTION_CHARS = 300
 
 
 class Connected(NamedTuple):
-    """A session as the broker lists it; `cwd` is a real path, `team_id` None outside every team."""
+    """A session as the broker lists it; `cwd` is a real path, `team_id` None outside every team.
+
+    `is_caller`: it is that of the command itself.
+    """
 
     id: str
     name: str
     cwd: str
     role: str | None = None
     team_id: str | None = None
+    is_caller: bool = False
 
 
 class Request(NamedTuple):
@@ -231,6 +235,7 @@ def _backend(facts: Facts) -> tuple[str | None, str]:
 
 
 def _could_serve(request: Request, facts: Facts) -> list[str]:
-    """Return the names of the sessions that could do the work, best first: same directory, then same role."""
-    able = [s for s in facts.sessions if s.name and (s.cwd == request.cwd or s.role == request.role)]
+    """Return the names of the others that could do the work, best first: same directory, then same role."""
+    others = [s for s in facts.sessions if s.name and not s.is_caller]
+    able = [s for s in others if s.cwd == request.cwd or s.role == request.role]
     return [s.name for s in sorted(able, key=lambda s: (s.cwd != request.cwd, s.role != request.role))]

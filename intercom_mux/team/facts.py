@@ -95,6 +95,6 @@ def _connected(team: str, scope: str) -> tuple[Connected, ...]:
     with Client.connect(current(team, scope)) as client:
         rows = client.sessions()
     return tuple(
-        Connected(row["id"], row["name"] or "", os.path.realpath(row["cwd"]), row["role"], row["team_id"])
+        Connected(row["id"], row["name"] or "", os.path.realpath(row["cwd"]), row["role"], row["team_id"], row["self"])
         for row in rows
     )

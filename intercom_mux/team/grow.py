@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intercom_mux.errors import TeamError
+from intercom_mux.errors import LayoutError, TeamError
 from intercom_mux.layout.find import find_layout
 from intercom_mux.layout.load import load_layout
 from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE, Arrangement, Layout, Mark, PeerSpec
@@ -69,12 +69,11 @@ def plan_spawn(team: TeamState, wish: Wish, decision: Decision) -> TeamPlan:
     if taken:
         raise TeamError(f"{team.name} has a peer {taken[0]}", code="E_NAME", hint="choose a name of other letters")
     before = plan_file.recorded(team)
-    # Places in messages name the command line, which has no lines.
     here = Mark(Path("spawn"), 1, 1)
     spec = PeerSpec(
         name=wish.name,
         role=wish.role,
-        agent=wish.agent or "auto",
+        agent=None,
         command=None,
         cwd=wish.cwd,
         mark=here,
@@ -95,8 +94,14 @@ def plan_spawn(team: TeamState, wish: Wish, decision: Decision) -> TeamPlan:
         agents=before.agents,
         notify=before.notify,
     )
-    agent = None if wish.agent else before.agent
-    plan = make_plan(layout, agent=agent, decisions=[decision], team=before)
+    try:
+        plan = make_plan(layout, agent=wish.agent or before.agent, decisions=[decision], team=before)
+    except LayoutError as error:
+        if "problems" not in error.fields:
+            raise
+        # Their places are in no file: what is wrong was said on the command line.
+        told = "; ".join(problem["problem"] for problem in error.fields["problems"])
+        raise LayoutError(f"{wish.name} cannot be spawned: {told}", code=error.code) from None
     return _marked(plan, before, "spawned")
 
 
@@ -163,4 +168,4 @@ def _marked(plan: TeamPlan, before: TeamPlan, origin: str, of_layout: set[str] |
     """Return the plan with its peers marked with why the team has them."""
     kept = of_layout or set()
     peers = tuple(peer if peer.is_reused or peer.name in kept else replace(peer, origin=origin) for peer in plan.peers)
-    return replace(plan, peers=peers, arrange=before.arrange)
+    return replace(plan, peers=peers, arrange=before.arrange, agent=before.agent)

@@ -31,7 +31,7 @@ def team_lock(
 
     Args:
         action: What others are told we do, such as `up planner-worker.yaml`.
-        on_wait: Is told for whom we wait, at once and whenever the text changes, at most once a second.
+        on_wait: Is told for whom we wait, at once and whenever that is another.
         timeout_s: Seconds to wait; None waits for ever, 0 does not wait.
 
     Raises:
@@ -49,7 +49,7 @@ def team_lock(
 
 
 def _acquire(directory: Path, on_wait: Callable[[str], None] | None, deadline: float | None) -> int:
-    told = None
+    told: object = ()
     while True:
         descriptor = _open(directory)
         try:
@@ -60,9 +60,9 @@ def _acquire(directory: Path, on_wait: Callable[[str], None] | None, deadline: f
                     raise TeamError(
                         f"gave up {text}", code="E_TEAM_BUSY", hint="try again when that is done", **(holder or {})
                     )
-                if on_wait and text != told:
+                if on_wait and holder != told:
                     on_wait(text)
-                    told = text
+                    told = holder
                 time.sleep(_POLL_S)
             if _is_current(descriptor, directory / "lock"):
                 return descriptor

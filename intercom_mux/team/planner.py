@@ -53,7 +53,8 @@ def make_plan(
     `team` is the plan of a running team that the layout's peers will join, and are told of.
 
     Raises:
-        LayoutError: Directories or programs are missing, agents unknown; every fault at once, each with its place.
+        LayoutError: Directories or programs are missing, agents unknown; every fault at once, each with its place. A
+            fault of `agent` is in no place of the file, and comes alone.
         IntercomError: The configuration is not valid.
     """
     message_rules.load()
@@ -110,6 +111,8 @@ class _Planner:
         self._decisions = {decision.peer: decision for decision in decisions}
         start = Mark(layout.path, 1, 1)
         self._profiles = load_profiles(layout={name: Tree(data, {"": start}) for name, data in layout.agents.items()})
+        if agent is not None:
+            self._resolve_agent(agent)
 
     def peer(self, spec: PeerSpec) -> PeerPlan | None:
         """Return what is to run for `spec`, None after noting why nothing can."""
@@ -175,12 +178,14 @@ class _Planner:
             if _find_command(spec.command[0], spec) is None:
                 self.problems.add(spec.mark, key, f"program {spec.command[0]} is not found on PATH")
             return resolve(COMMAND, profiles=self._profiles)
-        agent = self._agent or spec.agent or AUTO
         try:
-            return resolve(agent, profiles=self._profiles, order=auto_order() if agent == AUTO else ())
+            return self._resolve_agent(self._agent or spec.agent or AUTO)
         except LayoutError as error:
             self.problems.add(spec.mark, key, f"{error.message}; {error.hint}" if error.hint else error.message)
             return None
+
+    def _resolve_agent(self, agent: str) -> Resolved:
+        return resolve(agent, profiles=self._profiles, order=auto_order() if agent == AUTO else ())
 
     def _tell(self, spec: PeerSpec, resolved: Resolved) -> None:
         """Note what the user would not expect."""

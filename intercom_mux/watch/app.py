@@ -385,7 +385,9 @@ def _readable(text: str) -> str:
 
 
 def run(source: Source, team: str) -> None:
-    """Show the board in this terminal until it is quit."""
+    """Show the board in this terminal until it is quit; its size is that of the terminal, whatever was exported."""
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     board = Board(source, team)
     board.run()
     board.wait(feeds.LOOK_S * 2)

@@ -146,7 +146,8 @@ class Feed:
     def send(self, to: str, text: str) -> str:
         """Send a message and return what became of it, in words; raises as `Client.send`."""
         with self._speaking() as client:
-            return f"{client.send(to, text)['delivery'].replace('_', ' ')}: {to}"
+            is_away = client.send(to, text)["delivery"] == "queued"
+        return f"queued for {to}, which is not connected" if is_away else f"delivered to {to}"
 
     def ask(self, to: str, text: str) -> str:
         """Ask without waiting: the reply shows in the timeline, and comes to our mailbox."""

@@ -149,8 +149,9 @@ class Peers(_Toned):
                 self.app.run_worker(self.app.run_action("attach"))
 
     def on_resize(self) -> None:
-        """Give the columns their room."""
-        self._fit()
+        """Give the columns their room, which were drawn with what they had before."""
+        if self._fit():
+            self.refresh()
         self._see()
 
     def _choose(self, place: int) -> None:

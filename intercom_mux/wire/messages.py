@@ -100,6 +100,7 @@ def check_mux(value: Json) -> Json:
         raise ProtocolError(f"mux.as, token, role and view must be strings of at most {MAX_ID_CHARS}")
     _optional(mux, ("shell", "events", "native"), bool, "mux")
     check_ids(mux.get("keeps", []), "mux.keeps")
+    _optional_numbers(mux, ("statusSince",), "mux")
     _optional(mux, ("team",), dict, "mux")
     if "team" in mux and not (is_id(mux["team"].get("id")) and is_id(mux["team"].get("name"))):
         raise ProtocolError("mux.team needs an id and a name")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -160,6 +164,19 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Start a real process, its three streams piped unless `options` say otherwise."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command(*arguments), **{**pipes, **options})
+
+
+def shown_at(columns: int, *arguments: str) -> list[str]:
+    """Run a real process whose standard output is a terminal so wide, and return the lines that it shows."""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    process = start(*arguments, stdout=end)
+    process.communicate(timeout=20 * SCALE)
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert process.returncode == 0
+    return shown.splitlines()
 
 
 def run(*arguments: str, stdin: str | bytes = "", env: Mapping[str, str] | None = None) -> Ran:

@@ -107,6 +107,8 @@ def test_who_does_not_answer_does_not_hide_the_others(
     assert (silent.code, silent.out) == (7, "worker-1:\n<ready?>\n\n")
     assert "error: worker-2: no reply" in silent.err
     assert both.click("ask", *targets, "--to", "nobody", "ready?").code == 6
+    by_role = both.click("ask", "--role", "worker", "ready?", "--timeout", "0.5")
+    assert 'error: worker-2: no reply from "worker-2" within' in by_role.err
 
 
 def test_several_tickets_have_their_names(both: Both, crew: dict[str, Peer], monkeypatch: pytest.MonkeyPatch) -> None:

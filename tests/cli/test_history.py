@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.cli.stage import Peer, run
+from tests.cli.stage import Peer, run, shown_at
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -38,3 +38,15 @@ def test_history_shows_prunes_and_hides_tokens(home: Path, planner: Peer) -> Non
     assert planner.token not in run("history", "--json").out + whole
     assert run("history", "--prune", "--days", "0", "--json").json == {"removed": 2}
     assert run("history").out == "no messages\n"
+
+
+def test_in_a_narrow_terminal_what_was_said_stands_below_who_said_it(home: Path, planner: Peer) -> None:
+    """Names of two teams leave it no room beside them."""
+    run("name", "somebody-at-a-terminal-of-no-team")
+    assert run("send", "planner", "which tests?").code == 0
+    narrow, wide = shown_at(80, "history"), shown_at(140, "history")
+    facts = r"\d{4}-\d\d-\d\d [\d:]{8}  \w{8}  message  \w+ +somebody-at-a-terminal-of-no"
+    assert re.match(facts, narrow[0])
+    assert narrow[1:] == ["  which tests?"]
+    assert [line.endswith("  which tests?") for line in wide] == [True]
+    assert all(len(line) <= 80 for line in narrow)

@@ -84,6 +84,16 @@ def test_validate_notes_what_only_this_machine_lacks(project: Path) -> None:
     assert "no-such-program" in json.loads(run(validate, "team.yaml", "--json"))["lacks"]["error"]["message"]
 
 
+def test_validate_notes_a_multiplexer_that_is_not_to_be_had(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the plan."""
+    monkeypatch.delenv("CMUX_WORKSPACE_ID", raising=False)
+    (project / "team.yaml").write_text("version: 1\nmux: cmux\npeers:\n  a: {command: sh}\n")
+    said = run(validate, "team.yaml")
+    assert "\n  a (a, command) in " in said
+    assert said.endswith("\nnote: `up` would refuse here: this is no terminal of cmux\n")
+    assert set(json.loads(run(validate, "team.yaml", "--json"))) >= {"plan", "lacks"}
+
+
 def test_validate_as_json(project: Path) -> None:
     """Everything that the layout came to, for scripts."""
     valid = run_json(validate, "planner-worker", "--var", "workers=1")

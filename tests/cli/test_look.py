@@ -13,7 +13,7 @@ from intercom_mux import paths
 from intercom_mux.cli import text
 from intercom_mux.client import identity as identities
 from intercom_mux.errors import DeliveryError
-from tests.cli.stage import TEAM, Both, Peer, run, start, without_ages
+from tests.cli.stage import TEAM, Both, Peer, run, shown_at, start, without_ages
 from tests.support import wait_until
 
 if TYPE_CHECKING:
@@ -108,20 +108,9 @@ def test_list_of_a_directory_leaves_the_others_out(
 
 def test_a_terminal_gets_lines_that_fit(planner: Peer, home: Path) -> None:
     """On a narrow terminal rows are cut, in a pipe they never are."""
-    import fcntl
-    import struct
-    import termios
-
-    terminal, end = pty.openpty()
-    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 30, 0, 0))
-    process = start("list", stdout=end)
-    assert process.wait(20) == 0
-    process.communicate()
-    os.close(end)
-    shown = os.read(terminal, 65_536).decode()
-    os.close(terminal)
-    assert all(len(line) <= 30 for line in shown.splitlines())
-    assert "…" in shown
+    shown = shown_at(30, "list")
+    assert all(len(line) <= 30 for line in shown)
+    assert "…" in "".join(shown)
     assert "…" not in run("list").out
 
 

@@ -77,3 +77,24 @@ def test_a_team_is_changed_while_it_runs(team: Stage) -> None:
     again = run("up", "layout.yaml", "--json").json
     assert (again["added"], again["extra"], again["started"]) == (["worker-2"], [], [])
     assert run("down").code == 0
+
+
+def test_what_the_command_line_has_wrong_is_in_no_line_of_a_file(team: Stage, home: Path) -> None:
+    """An agent of `--agent` and a directory of `--cwd` are named as such; `--agent` counts before all peers."""
+    assert run("up", "layout.yaml").code == 0
+    for words in ("up layout.yaml", "up layout.yaml --dry-run", "spawn helper"):
+        refused = run(*words.split(), "--agent", "no-such-agent")
+        assert (refused.code, refused.out) == (3, "")
+        assert refused.err.startswith("error: unknown agent 'no-such-agent'; known: auto, ")
+    missing = run("spawn", "helper", "--agent", "shell", "--cwd", str(home / "missing"))
+    assert (missing.code, missing.out) == (3, "")
+    assert missing.err == f"error: helper cannot be spawned: directory {home / 'missing'} does not exist\n"
+    assert set(team.state.peers) == {"boss", "worker"}
+
+
+def test_a_multiplexer_that_is_not_to_be_had_is_told_with_the_way_out(team: Stage) -> None:
+    """To install tmux is none for a layout that says cmux."""
+    team.write({"boss": CAT}, mux="cmux")
+    refused = run("up", "layout.yaml")
+    assert refused.code == 4
+    assert refused.err.endswith("\nhint: say `mux: auto` instead of cmux; no connected session could serve\n")

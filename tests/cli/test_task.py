@@ -29,7 +29,7 @@ def test_a_task_given_to_a_peer_comes_with_a_message(pane: dict[str, Peer]) -> N
 
 def test_a_task_goes_through_its_life(pane: dict[str, Peer]) -> None:
     """Made, assigned, begun, done; each list shows it as it is."""
-    assert run("task", "add", "Write it", "--id", "T1").out.split() == ["T1", "0%", "assigned", "Write", "it"]
+    assert run("task", "add", "Write it", "--id", "T1").out.split() == ["T1", "0%", "assigned", "-", "Write", "it"]
     assert run("task", "assign", "T1", "worker-1").out.split()[:4] == ["T1", "0%", "assigned", "worker-1"]
     run("progress", "T1", "--percent", "30")
     assert [row["id"] for row in run("task", "list", "--state", "started", "--json").json] == ["T1"]

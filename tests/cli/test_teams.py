@@ -16,9 +16,10 @@ from intercom_mux import paths
 from intercom_mux.team import processes
 from intercom_mux.team.plan import TeamPlan
 from tests.agents.demo.pseudo import Pseudo
+from tests.broker.live import kill_broker
 from tests.cli.stage import command, run, start
 from tests.support import wait_until
-from tests.team.stage import CAT, SHELL, Stage, end_all_teams
+from tests.team.stage import CAT, DEMO, SHELL, Stage, end_all_teams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,6 +246,19 @@ def test_status_among_several_teams(team: Stage, home: Path, monkeypatch: pytest
     broken.unlink()
 
 
+def test_a_new_broker_knows_since_when_peers_are_as_they_are(team: Stage) -> None:
+    """The one before it was killed; their daemon tells it."""
+
+    def idle_since() -> int | None:
+        rows = [row for row in run("list", "--json").json if row["name"] == "team/a" or row["name"] == "a"]
+        return rows[0]["status_since"] if rows and rows[0]["status"] == "idle" else None
+
+    team.up({"a": DEMO})
+    before = wait_until(idle_since, what="an idle peer")
+    kill_broker()
+    assert wait_until(idle_since, what="the peer at the next broker") == before
+
+
 # -- attach and logs -----------------------------------------------------------------------------------------------
 
 
@@ -276,8 +290,10 @@ def test_attach_and_logs(team: Stage) -> None:
 
 
 def test_attach_without_a_server_or_a_terminal(team: Stage) -> None:
-    """Both are told in our words, with the next step."""
+    """Both are told in our words, with the next step; and so is a tmux that is not on PATH any more."""
     team.up({"a": CAT})
+    missing = run("attach", env={"PATH": str(team.project)})
+    assert (missing.code, missing.err.splitlines()[0]) == (4, "error: tmux is not installed")
     refused = run("attach")
     assert (refused.code, "watching a team needs a terminal" in refused.err) == (2, True)
     server = team.state.server
@@ -306,6 +322,17 @@ def test_down_in_words_and_in_json(team: Stage) -> None:
     (row,) = run("down", "--json", "--team", team.id).json
     assert (row["team"], row["spared"]) == ("team", [])
     assert row["ended"] >= 2
+
+
+def test_down_all_tells_teams_of_one_name_apart(team: Stage) -> None:
+    """As every list of teams does."""
+    team.up({"a": CAT})
+    inner = team.project / "inner"
+    inner.mkdir()
+    (inner / "layout.yaml").write_text(team.layout.read_text())
+    assert run("up", str(inner / "layout.yaml")).code == 0
+    ended = sorted(line.partition(" is down")[0] for line in run("down", "--all").out.splitlines())
+    assert ended == ["team@inner", f"team@{team.project.name}"]
 
 
 def test_down_all_tells_what_it_cannot_read(team: Stage) -> None:

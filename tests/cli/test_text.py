@@ -90,7 +90,7 @@ def test_no_line_of_a_table_is_wider_than_asked(rows: list[tuple[str, str]], col
     """Whatever the cells hold."""
     for ends_in_path in (False, True):
         shown = text.table(rows, columns=columns, ends_in_path=ends_in_path)
-        assert all(text._cells(line) <= columns for line in shown.split("\n"))
+        assert all(text.cells_of(line) <= columns for line in shown.split("\n"))
 
 
 def test_control_characters_do_not_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

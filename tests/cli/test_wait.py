@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from intercom_mux import config
+from tests.broker.live import kill_broker
 from tests.cli.stage import Peer, command, run, start
 from tests.support import wait_until
 
@@ -49,6 +50,25 @@ def test_wait_has_codes_of_its_own_for_the_time_and_for_an_exit(planner: Peer) -
     _status(planner, "exited:1")
     assert run("wait", "planner", "--until", "idle").code == 12
     assert run("wait", "plannr", "--until", "idle").code == 6
+
+
+def _connections() -> int:
+    """Return how many connections the broker has beside the one that asks; 0 while none runs."""
+    return int(run("broker", "status", "--json").json.get("connections", 1)) - 1
+
+
+@pytest.mark.parametrize("until", ["blocked", "exited"])
+def test_wait_takes_nobody_to_have_left_with_a_broker_that_was_killed(until: str) -> None:
+    """The waiting command is the first to come back; the peer follows, and what is waited for then happens."""
+    with Peer("planner"), start("wait", "planner", "--until", until, "--timeout", "20s") as waiting:
+        wait_until(lambda: _connections() == 2, what="the waiting command")
+        kill_broker()
+        wait_until(lambda: _connections() == 1, what="the waiting command at the next broker")
+        with Peer("planner") as planner:
+            _status(planner, {"blocked": "blocked:permission", "exited": "exited:0"}[until])
+            out, err = waiting.communicate(timeout=20)
+    assert (waiting.returncode, err) == (0, "")
+    assert out.split()[1] == {"blocked": "blocked:permission", "exited": "exited:0"}[until]
 
 
 def test_wait_any_is_content_with_one(planner: Peer) -> None:

@@ -194,3 +194,13 @@ def test_places_that_cannot_be_ours_are_errors(home: Path) -> None:
     rows = examined("--fix", code=1)["places"]
     assert [(row["state"], row["fix"]) for row in rows] == [("error", f"rm {paths.state_dir()}")]
     assert paths.state_dir().is_symlink()
+
+
+def test_a_state_directory_that_cannot_be_made_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything of ours is there; the fix says how to put it elsewhere."""
+    (home / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "file"))
+    (row,) = examined(code=1)["places"]
+    place = home / "file" / "intercom-mux"
+    assert row["text"] == f"{place} cannot be made in {home / 'file'}: it is no directory"
+    assert row["fix"] == "set XDG_STATE_HOME to another directory"

@@ -11,7 +11,7 @@ from intercom_mux.errors import TeamError
 from intercom_mux.report.collect import collect
 from intercom_mux.report.model import build
 from intercom_mux.team import status_log, task_log
-from intercom_mux.team.state import session_id
+from intercom_mux.team.state import session_id, team_id
 from tests.broker.core.bench import Bench
 
 if TYPE_CHECKING:
@@ -111,3 +111,21 @@ def test_which_team_is_said_when_it_is_not_clear(bench: Bench) -> None:
     status_log.note("blue-12345678", "planner", "idle")
     with pytest.raises(TeamError, match="several teams called blue"):
         collect("blue")
+
+
+def test_a_team_that_is_down_is_that_of_the_directory(
+    bench: Bench, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or of the next one above that has any; elsewhere it must be said which."""
+    inner = home / "shop" / "inner"
+    (inner / "src").mkdir(parents=True)
+    for number, project in enumerate((home / "shop", inner)):
+        known = {"id": team_id("crew", project), "name": "crew", "dir": str(project)}
+        bench.register(f"lead-{number}", "lead", {"team": known, "token": "t"})
+    bench.journal.catch_up()
+    for here, project in ((inner / "src", inner), (home / "shop", home / "shop")):
+        monkeypatch.chdir(here)
+        assert collect(None).team_id == collect("crew").team_id == team_id("crew", project)
+    monkeypatch.chdir(home)
+    with pytest.raises(TeamError, match="several teams are known"):
+        collect(None)

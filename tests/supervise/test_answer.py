@@ -51,7 +51,7 @@ def test_an_interview_has_a_screen_for_each_question() -> None:
     one = _interview(WHICH, "hurry")
     screens = answer.screens(one)
     assert [screen.kind for screen in screens] == ["single", "multi", "text", "image", "info"]
-    assert screens[0].title == "Storage · 1 of 5"
+    assert screens[0].title == "worker-1: Storage · 1 of 5"
     assert screens[0].text == "Two ways.\nChild note: hurry\n\nWhich?\n\nboth work"
     assert screens[1].options == ("linux", "mac", "windows")
 

@@ -120,7 +120,10 @@ def test_a_refusal_says_what_to_do_instead() -> None:
     away = WANTED._replace(cwd="/q", repository="/q")
     assert "`reference: /q`" in decide(away, facts).advice
     assert "`--reference /q`" in decide(away._replace(verb="spawn"), facts).advice
-    assert "expert" in decide(WANTED, facts._replace(backends=(NONE,))).advice
+    nowhere = facts._replace(backends=(NONE,))
+    assert "expert" in decide(WANTED, nowhere).advice
+    alone = nowhere._replace(sessions=(Connected("s9", "me", "/p", is_caller=True),))
+    assert decide(WANTED, alone).advice == "no connected session could serve"
 
 
 @pytest.mark.parametrize(

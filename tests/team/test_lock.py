@@ -106,6 +106,15 @@ def test_time_out_names_the_holder(hold: Hold, home: Path) -> None:
     assert caught.value.fields["action"] == "scale worker 3"
 
 
+def test_a_long_wait_is_told_once(hold: Hold, home: Path) -> None:
+    """Not anew with every second that it takes."""
+    hold(home / "team", "up")
+    heard: list[str] = []
+    with pytest.raises(TeamError), team_lock(home / "team", "down", heard.append, timeout_s=1.2):
+        pytest.fail("the lock is taken")
+    assert len(heard) == 1
+
+
 def test_an_unreadable_holder_line_is_no_obstacle(hold: Hold, home: Path) -> None:
     """A holder that is just writing its line, or wrote nonsense, is waited for all the same."""
     hold(home / "team", "up")

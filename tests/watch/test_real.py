@@ -81,7 +81,7 @@ def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> 
     board.wait_for("send to worker")
     board.press("-l", "greetings from the board")
     board.press("Enter")
-    board.wait_for("→ worker  greetings from the board")
+    board.wait_for("→ worker  greetings from the board", "delivered to worker")
     stage.wait_for("worker", "greetings from the board")
     board.press("2")
     board.wait_for("Screen worker")
@@ -98,6 +98,15 @@ def test_the_board_follows_a_team_through_a_day(stage: Stage, board: Screen) -> 
     board.wait_for("scout", "team  3 peers")
     board.press("q")
     wait_until(board.is_over, what="the end of the board")
+
+
+def test_the_heads_of_the_columns_follow_the_width(board: Screen) -> None:
+    """Columns that left a narrow terminal come back with it, their heads included."""
+    board.wait_for("waits for", "idle")
+    board.tmux("resize-window", "-x", "40", "-y", "36")
+    board.wait_for("unread  asks  task")
+    board.tmux("resize-window", "-x", "100", "-y", "36")
+    board.wait_for("waits for")
 
 
 def test_a_pane_is_attached_to_and_left_again(board: Screen) -> None:

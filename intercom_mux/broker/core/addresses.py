@@ -6,15 +6,22 @@ viewer sees its own team bare and others as `team/peer`, and addresses them in t
 
 from __future__ import annotations
 
-from intercom_mux.broker.core.model import BrokerState, Connection, Session, SessionKey
+from intercom_mux.broker.core.model import BrokerState, Connection, Session, SessionKey, Team
 
 
 def team_label(state: BrokerState, team_id: str) -> str:
-    """Return the team's name, or `name@dir` while another known team bears the same name."""
+    """Return the team's name; while another team bears it `name@dir`, and its id where that is the same as well."""
     team = state.teams[team_id]
-    if any(other.id != team_id and other.name == team.name for other in state.teams.values()):
-        return f"{team.name}@{team.dir.rstrip('/').rpartition('/')[2]}"
-    return team.name
+    namesakes = [other for other in state.teams.values() if other.id != team_id and other.name == team.name]
+    if not namesakes:
+        return team.name
+    if any(_directory(other) == _directory(team) for other in namesakes):
+        return team.id
+    return f"{team.name}@{_directory(team)}"
+
+
+def _directory(team: Team) -> str:
+    return team.dir.rstrip("/").rpartition("/")[2]
 
 
 def shown_name(state: BrokerState, session: Session, view: str | None) -> str | None:

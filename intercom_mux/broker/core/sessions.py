@@ -102,7 +102,8 @@ def _attach_endpoint(
     status = session.status
     session.info = shown
     if session.status != status or not session.status_since:
-        session.status_since = now
+        # A broker that is new does not know for how long a session has been so, which its owner does.
+        session.status_since = min(now, max(0, int(mux.get("statusSince", now))))
     roster.changed(session)
     remember(state, session)
     registered(state, connection, session)

@@ -52,6 +52,19 @@ def test_teams_of_the_same_name_are_told_apart_by_their_directory(bench: Bench) 
     assert pi.names() == ["scout", "shop/worker-1"]
 
 
+def test_teams_of_one_name_in_directories_of_one_name_are_told_apart_by_their_ids(bench: Bench) -> None:
+    """Two checkouts of a project; a third elsewhere goes by its directory all the same."""
+    pi = bench.pi("scout")
+    first, second, third = (
+        bench.register(f"lead-{at}", "lead", {"team": {"id": f"shop-{at}", "name": "shop", "dir": place}, "token": "t"})
+        for at, place in enumerate(("/a/src", "/b/src", "/c/lib"))
+    )
+    assert pi.names() == ["scout", "shop-0/lead", "shop-1/lead", "shop@lib/lead"]
+    pi.send("shop-1/lead")
+    pi.send("shop@lib/lead")
+    assert [peer.texts() for peer in (first, second, third)] == [[], ["hello"], ["hello"]]
+
+
 def test_the_exact_id_wins_over_every_name(bench: Bench) -> None:
     """First rung."""
     scout, planner = bench.pi("scout"), bench.pi("planner", "abc")

@@ -25,6 +25,22 @@ def test_a_handle_that_asks_hears_of_others(bench: Bench) -> None:
     assert not bench.core.state.listeners
 
 
+def test_who_registers_says_since_when_it_is_as_it_is(bench: Bench) -> None:
+    """A new broker cannot know that; the future is not believed, and the same again is no change."""
+    shell = bench.shell()
+
+    def since(session_id: str, told: int) -> int:
+        mux = {"version": 1, "token": "t", "statusSince": told}
+        bench.register(session_id, session_id, mux, session={"status": "idle"})
+        shell.post(type="list", requestId="r")
+        rows = shell.one("sessions")["sessions"]
+        return next(int(row["mux"]["statusSince"]) for row in rows if row["id"] == session_id)
+
+    assert since("a", bench.now - 5_000) == bench.now - 5_000
+    assert since("a", bench.now - 1_000) == bench.now - 5_000
+    assert since("b", bench.now + 5_000) == bench.now
+
+
 def test_who_watches_a_message_hears_its_receipts_and_its_end(bench: Bench) -> None:
     """The end comes once, also to one that asks when it is over."""
     worker, shell = bench.peer("worker-1"), bench.shell()
