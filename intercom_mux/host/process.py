@@ -87,6 +87,10 @@ if sys.platform == "win32":
         """Return whether a process has a terminal, which nobody tells here."""
         return False
 
+    def has_group(_group: int) -> bool:
+        """Return whether a process group has members: there are none."""
+        return False
+
     def stop_group(_group: int) -> None:
         """Stop all processes of a group."""
 
@@ -201,6 +205,14 @@ else:
     def has_terminal(process: psutil.Process) -> bool:
         """Return whether a process has a terminal. Raises `psutil.Error`."""
         return process.terminal() is not None
+
+    def has_group(group: int) -> bool:
+        """Return whether a process group has members, zombies included."""
+        try:
+            os.killpg(group, 0)
+        except OSError as error:
+            return not isinstance(error, ProcessLookupError)
+        return True
 
     def stop_group(group: int) -> None:
         """Stop all processes of a group: the kernel lets no fork slip past. Raises `OSError`."""

@@ -33,6 +33,8 @@ KILL_WAIT_S = 2.0
 _POLL_S = 0.01
 _KILL_ROUNDS = 5
 _FREEZE_ROUNDS = 20
+_JUST_NOW_S = 0.5
+"""For how long a group whose members were seen is taken for the same one."""
 
 
 class Spared(NamedTuple):
@@ -147,9 +149,9 @@ def end(
         fresh = targets.find_more()
         if time.monotonic() >= deadline:
             break
-    rounds = _KILL_ROUNDS if targets.left() or fresh else 0
+    rounds = _KILL_ROUNDS if targets.left() or targets.groups() else 0
     for _ in range(rounds):
-        _freeze(targets, fresh)
+        _freeze(targets)
         targets.send(targets.left(), psutil.Process.kill)
         targets.wait(time.monotonic() + KILL_WAIT_S)
         fresh = targets.find_more()
@@ -158,11 +160,11 @@ def end(
     return targets.left() or fresh
 
 
-def _freeze(targets: _Targets, fresh: list[Proc]) -> None:
+def _freeze(targets: _Targets) -> None:
     """Stop all that are left and whatever they forked meanwhile, until a look finds nobody new."""
     targets.send(targets.left(), psutil.Process.suspend)
     for _ in range(_FREEZE_ROUNDS):
-        targets.stop_groups(fresh)
+        targets.stop_groups()
         fresh = targets.find_more()
         if not fresh:
             return
@@ -183,6 +185,7 @@ class _Targets:
         self._met: dict[Proc, None] = {}
         self._handles: dict[Proc, psutil.Process] = {}
         self._refused: set[Proc] = set()
+        self._groups: dict[int, float] = {}
 
     def admit(self, procs: Iterable[Proc]) -> list[Proc]:
         """Take up those not met before and return them, also those that ended before they could be taken hold of."""
@@ -190,16 +193,26 @@ class _Targets:
         fresh = [proc for proc in procs if proc.pid not in held and proc not in self._met]
         self._met.update(dict.fromkeys(fresh))
         self._handles.update({proc: handle for proc in fresh if (handle := _open(proc))})
+        self._note_groups(fresh)
         return fresh
 
     def find_more(self) -> list[Proc]:
         """Look again and take up the newcomers."""
         return self.admit(self._rescan(list(self._met))) if self._rescan else []
 
+    def _note_groups(self, seen: list[Proc]) -> None:
+        self._groups.update(dict.fromkeys((proc.group for proc in seen if proc.group), time.monotonic()))
+
+    def groups(self) -> list[int]:
+        """Return the groups of those seen just now that still have members, whom a look may have missed."""
+        now = time.monotonic()
+        return [group for group, at in self._groups.items() if now - at < _JUST_NOW_S and host.has_group(group)]
+
     def left(self) -> list[Proc]:
         """Return who still runs, in the order met; forgets the others."""
         self._handles = {proc: handle for proc, handle in self._handles.items() if is_running(handle)}
         left = list(self._handles)
+        self._note_groups(left)
         if self._on_progress and len(left) != self._reported:
             self._on_progress(left)
         self._reported = len(left)
@@ -214,9 +227,9 @@ class _Targets:
             except (psutil.Error, KeyError):
                 continue
 
-    def stop_groups(self, procs: Iterable[Proc]) -> None:
+    def stop_groups(self) -> None:
         """Stop the groups of processes seen just now: the kernel lets no fork slip past a group signal."""
-        for group in {proc.group for proc in procs if proc.group}:
+        for group in self.groups():
             try:
                 host.stop_group(group)
             except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
@@ -355,6 +356,20 @@ def test_a_process_that_forks_and_exits_all_the_time_is_caught(start: Start) -> 
 
     assert wait_until(look)
     assert end(look(), grace_s=0.1, rescan=look) == []
+    assert not look()
+
+
+def test_a_chain_is_caught_though_looks_miss_it(start: Start) -> None:
+    """On a busy machine a look takes long, and finds only those that have ended, or nobody."""
+    root = start((sys.executable, "-S", "-c", _RABBIT.format(step="time.sleep(0.001)")))
+    os.waitpid(root, 0)
+
+    def look() -> tuple[Proc, ...]:
+        return snapshot([root], None).doomed
+
+    is_blind = itertools.cycle((True, False))
+    assert wait_until(look)
+    assert end(wait_until(look), grace_s=0.1, rescan=lambda _met: () if next(is_blind) else look()) == []
     assert not look()
 
 
