@@ -71,6 +71,7 @@ def _claude(home: Path, project: Path, url: str) -> dict[str, str]:
         "CLAUDE_CONFIG_DIR": str(home / "claude"),
         "ANTHROPIC_BASE_URL": url,
         "ANTHROPIC_API_KEY": key,
+        "CLAUDE_CODE_TMPDIR": str(home / "tmp"),
         "DISABLE_AUTOUPDATER": "1",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_TELEMETRY": "1",

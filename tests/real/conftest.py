@@ -42,7 +42,10 @@ class RealTeam:
 
     def up(self, *options: str, **peer: Any) -> None:
         """Bring it up until the agent is ready; `peer` are further settings of the agent's peer."""
-        env = {**self.agent.configure(self.home, self.project, self.model.url), **peer.pop("env", {})}
+        scratch = self.home / "tmp"
+        scratch.mkdir(exist_ok=True)
+        env = {"TMPDIR": str(scratch), **self.agent.configure(self.home, self.project, self.model.url)}
+        env |= peer.pop("env", {})
         peers = {
             "agent": {"agent": self.agent.name, "env": env, **self.agent.settings, **peer},
             "friend": {"agent": "shell", "env": {"SHELL": "/bin/sh"}},
