@@ -176,7 +176,7 @@ def name(new: str | None, as_json: bool) -> None:
 @click.option("--state", type=click.Choice(text.TASK_STATES), help="What it is in.")
 @click.option("--note", metavar="TEXT", help="What happens just now.")
 @click.option("--title", metavar="TEXT", help="What it is about.")
-@click.option("--owner", metavar="NAME", shell_complete=peer_names, help="Who works on it; you, unless said.")
+@click.option("--owner", metavar="NAME", shell_complete=peer_names, help="Who works on it; of a new one you, unless said.")
 @team_option
 @json_option
 def progress(
@@ -189,7 +189,11 @@ def progress(
     team: str | None,
     as_json: bool,
 ) -> None:
-    """Create or change a task of the team, by an id of your choice; what is not given stays as it is."""
+    """Create or change a task of the team, by an id of your choice; what is not given stays as it is.
+
+    Without options it shows a task that is there. One that nobody has becomes yours by --percent or --state. One that
+    has ended is taken up again by --state only.
+    """
     if len(words) != 1:
         raise click.UsageError("give one TASK id, in quotes if it has blanks")
     changes = {"percent": percent, "state": state, "note": note, "title": title, "owner": owner}

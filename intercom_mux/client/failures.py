@@ -16,6 +16,7 @@ _HINTS = {
     "E_MUTUAL_ASK": "it waits for your answer: put your question into your reply",
     "E_TARGET_EXITED": "`intercom-mux up` starts it again",
     "E_NO_TASK": "`intercom-mux tasks` shows those that are there",
+    "E_TASK_ENDED": "`intercom-mux progress ID --state started` takes it up again",
     "E_NO_PENDING_ASK": "`intercom-mux pending` shows what waits for you",
     "E_MAILBOX_FULL": "its receiver does not keep up: look at it with `intercom-mux list`, then try again",
 }
