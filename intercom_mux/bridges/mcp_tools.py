@@ -184,7 +184,7 @@ TOOLS = (
             "state": {"enum": list(TASK_STATES)},
             "note": {"type": "string", "description": "What happens just now."},
             "title": {"type": "string"},
-            "owner": {"type": "string", "description": "Who works on it; of a new one you, unless said."},
+            "owner": {"type": "string", "description": "Who works on it; you, if it is new."},
         },
         ("task",),
     ),

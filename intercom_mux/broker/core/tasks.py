@@ -58,7 +58,7 @@ def add(state: BrokerState, _connection: Connection, me: Session, frame: Json, n
 
 
 def progress(state: BrokerState, _connection: Connection, me: Session, frame: Json, now: int) -> Json:
-    """Create or change a task of my team; what the frame does not name stays. Work done on one of nobody makes it mine."""
+    """Create or change a task of my team; what the frame does not name stays. Work on one of nobody makes it mine."""
     key = (me.key.scope, _team_of(me, frame), _checked_id(text(frame, "task")))
     known = state.tasks.get(key)
     if known is not None and not any(field in frame for field in _CHANGES):
