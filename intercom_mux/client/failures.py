@@ -27,16 +27,17 @@ AWAY = "its receiver is not connected and gets it on its return"
 """Why a message waits that was accepted for somebody who is away."""
 
 
-def refusal(frame: Json, to: str = "") -> DeliveryError:
+def refusal(frame: Json, to: str | None = None) -> DeliveryError:
     """Return the error that a `delivery_failed` frame stands for; `to` is the address that was written to."""
     return refused(frame["reason"], frame.get("code", "E_DELIVERY"), frame.get("names"), to)
 
 
-def refused(reason: str, code: str, names: list[str] | None, to: str = "") -> DeliveryError:
-    """Return the error for what the broker refused; `names` are those that exist."""
+def refused(reason: str, code: str, names: list[str] | None, to: str | None = None) -> DeliveryError:
+    """Return the error for what the broker refused; `names` are those that exist, `to` whom it was for."""
     hint = None
-    if code == "E_TARGET_NOT_FOUND" and to:
+    if code == "E_TARGET_NOT_FOUND" and to is not None:
         reason = f'{reason}: "{to}"'
+    to = to or ""
     if code == "E_AMBIGUOUS_TARGET":
         in_teams = [name for name in names or () if name.casefold().endswith(f"/{to.casefold()}")]
         hint = f"say which: {', '.join(in_teams)}" if in_teams else "`intercom-mux list --json` tells their ids"
