@@ -125,6 +125,15 @@ def test_a_terminal_gets_lines_that_fit(planner: Peer, home: Path) -> None:
     assert "…" not in run("list").out
 
 
+def test_agents_are_whole_in_a_narrow_terminal(home: Path) -> None:
+    """Each program stands below its agent there."""
+    wide, narrow = shown_at(200, "agents"), shown_at(80, "agents")
+    table = narrow[: narrow.index("")]
+    assert all(len(line) <= 80 and "…" not in line for line in table)
+    rows = [f"{head}  {program.strip()}".split() for head, program in zip(table[1::2], table[2::2], strict=True)]
+    assert rows == [line.split() for line in wide[1 : wide.index("")]]
+
+
 def test_pending_shows_asks_both_ways(both: Both, planner: Peer) -> None:
     """Mine with their state, those to me; --json has all facts."""
     planner.answer = None
