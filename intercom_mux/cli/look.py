@@ -40,10 +40,10 @@ def list_(only_here: bool, team: str | None, as_json: bool) -> None:
     if only_here:
         here = os.path.realpath(os.curdir)
         sessions = [row for row in sessions if os.path.realpath(row["cwd"]) == here]
+    sessions = _by_team(sessions, client.identity.team)
     if as_json:
         print_json([{**row, **_standing_of(row["id"], standing), "task": _task_of(row, tasks)} for row in sessions])
         return
-    sessions = _by_team(sessions, client.identity.team)
     rows = [("NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"), *map(_session_cells, sessions)]
     at_work = [_task_of(row, tasks) for row in sessions]
     if any(at_work):

@@ -68,7 +68,8 @@ def test_list_has_a_team_as_its_layout_has_it(both: Both, crew: dict[str, Peer])
     save(TeamState("crew-1", "crew", Path("/srv/crew"), Path("/crew.yaml"), "tmux", created_at=0, peers=peers))
     with Peer("late", team=TEAM):
         names = [row.split()[0] for row in both.click("list").out.splitlines()[1:]]
-    assert names[:4] == ["worker-2", "planner", "worker-1", "late"]
+        in_json = [row["name"] for row in both.click("list", "--json").json]
+    assert names[:4] == in_json[:4] == ["worker-2", "planner", "worker-1", "late"]
 
 
 def test_a_narrow_terminal_has_the_status_before_all_else(
