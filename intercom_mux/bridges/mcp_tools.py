@@ -184,7 +184,7 @@ TOOLS = (
             "state": {"enum": list(TASK_STATES)},
             "note": {"type": "string", "description": "What happens just now."},
             "title": {"type": "string"},
-            "owner": {"type": "string", "description": "Who works on it; you, unless said."},
+            "owner": {"type": "string", "description": "Who works on it; you, if it is new."},
         },
         ("task",),
     ),
@@ -210,6 +210,7 @@ _HINTS = {
     "E_ASK_TIMEOUT": "give it longer with timeout_s, or use wait=false and intercom_result",
     "E_NO_PENDING_ASK": "see intercom_pending; use intercom_send for a message that answers nothing",
     "E_AMBIGUOUS_ASK": "pick one with `to`; see intercom_pending",
+    "E_TASK_ENDED": "give the state `started` too to take it up again",
     "E_NO_SUPERVISOR": "use intercom_ask with the name of a peer",
     "E_OUTCOME_UNKNOWN": "see intercom_pending, then try again",
 }

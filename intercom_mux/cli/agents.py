@@ -30,7 +30,7 @@ def agents(as_json: bool) -> None:
         print_json([asdict(agent) for agent in found])
         return
     rows = [("AGENT", "VERSION", "ROUTES", "STATUS", "REPLY", "FROM", "PROGRAM"), *map(_cells, found)]
-    lines = [text.table(rows, columns=text.width())]
+    lines = _lines(rows, text.width())
     away = [(agent.name, agent.install) for agent in found if agent.install and not agent.is_installed]
     if away:
         lines += ["", "to install one:", text.table(away, indent="  ")]
@@ -38,6 +38,15 @@ def agents(as_json: bool) -> None:
     for agent in found:
         if agent.fault:
             text.note(agent.fault)
+
+
+def _lines(rows: list[tuple[str, ...]], columns: int | None) -> list[str]:
+    """Return the table; in a terminal too narrow for it each program stands below its agent."""
+    lines = text.table(rows).split("\n")
+    if columns is None or max(map(text.cells_of, lines)) <= columns:
+        return lines
+    heads = text.table([row[:-1] for row in rows], columns=columns).split("\n")
+    return [heads[0], *(f"{head}\n  {row[-1]}" for head, row in zip(heads[1:], rows[1:], strict=True))]
 
 
 def _cells(agent: Agent) -> tuple[str, ...]:

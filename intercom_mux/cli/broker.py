@@ -116,8 +116,13 @@ def status(as_json: bool) -> None:
 def replace(pi_dir: str | None, is_agreed: bool, as_json: bool) -> None:
     """Retire pi's stock broker and listen in its place before its sessions reconnect; asks first."""
     from intercom_mux.broker import lifecycle, places
+    from intercom_mux.errors import BrokerError
 
     agent = places.pi_agent_dir() if pi_dir is None else places.agent_dir(pi_dir)
+    if pi_dir is None and not agent.is_dir():
+        raise BrokerError(
+            f"pi has no broker here: there is no {agent}", hint="name its agent directory with `--pi DIR`"
+        )
     socket = str(places.socket_of(agent))
     foreign = lifecycle.foreign_broker(agent)
     if foreign is not None and not is_agreed:

@@ -40,10 +40,10 @@ def list_(only_here: bool, team: str | None, as_json: bool) -> None:
     if only_here:
         here = os.path.realpath(os.curdir)
         sessions = [row for row in sessions if os.path.realpath(row["cwd"]) == here]
+    sessions = _by_team(sessions, client.identity.team)
     if as_json:
         print_json([{**row, **_standing_of(row["id"], standing), "task": _task_of(row, tasks)} for row in sessions])
         return
-    sessions = _by_team(sessions, client.identity.team)
     rows = [("NAME", "ROLE", "TEAM", "STATUS", "FOR", "MODEL", "CWD"), *map(_session_cells, sessions)]
     at_work = [_task_of(row, tasks) for row in sessions]
     if any(at_work):
@@ -85,8 +85,22 @@ def _narrowed(rows: list[tuple[str, ...]], columns: int | None) -> list[tuple[st
 
 
 def _by_team(sessions: list[Json], team: str | None) -> list[Json]:
-    """Return the sessions with those of one team together, the caller's first and those of none last."""
-    return sorted(sessions, key=lambda row: (not row["team_id"], row["team_id"] != team, row["team"] or ""))
+    """Return the sessions with those of one team together, the caller's first and those of none last.
+
+    Within a team they stand as in its layout: the broker knows only in which order they came, or came back.
+    """
+    if not any(row["team_id"] for row in sessions):
+        return sessions
+    from intercom_mux.team.state import all_teams
+
+    ids = (peer.session_id for known in all_teams() for peer in known.peers.values())
+    places = {session_id: place for place, session_id in enumerate(ids)}
+    last = len(places)
+
+    def standing(row: Json) -> tuple[bool, bool, str, int]:
+        return not row["team_id"], row["team_id"] != team, row["team"] or "", places.get(row["id"], last)
+
+    return sorted(sessions, key=standing)
 
 
 def _session_cells(row: Json) -> tuple[str, ...]:
@@ -176,7 +190,7 @@ def name(new: str | None, as_json: bool) -> None:
 @click.option("--state", type=click.Choice(text.TASK_STATES), help="What it is in.")
 @click.option("--note", metavar="TEXT", help="What happens just now.")
 @click.option("--title", metavar="TEXT", help="What it is about.")
-@click.option("--owner", metavar="NAME", shell_complete=peer_names, help="Who works on it; you, unless said.")
+@click.option("--owner", metavar="NAME", shell_complete=peer_names, help="Who works on it; you, if it is new.")
 @team_option
 @json_option
 def progress(
@@ -189,7 +203,11 @@ def progress(
     team: str | None,
     as_json: bool,
 ) -> None:
-    """Create or change a task of the team, by an id of your choice; what is not given stays as it is."""
+    """Create or change a task of the team, by an id of your choice; what is not given stays as it is.
+
+    Without options it shows a task that is there. One that nobody has becomes yours by --percent or --state. One that
+    has ended is taken up again by --state only.
+    """
     if len(words) != 1:
         raise click.UsageError("give one TASK id, in quotes if it has blanks")
     changes = {"percent": percent, "state": state, "note": note, "title": title, "owner": owner}

@@ -214,4 +214,4 @@ def _show(state: TeamState, names: Sequence[str], told: dict[str, str], *, as_js
     from intercom_mux.cli import team_text
 
     rows = [{"team": state.name, "peer": name, "state": told.get(name, "unknown")} for name in names]
-    click.echo(team_text.json_text(rows) if as_json else team_text.changed(rows))
+    click.echo(team_text.json_text(rows) if as_json else team_text.changed(rows, state.peers))

@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from intercom_mux.cli.text import current_task, cut, plural, short_path, span, table, team_task_cells, width
+from intercom_mux.config import guess
 from intercom_mux.team.multiplexer import attach_argv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from intercom_mux.team.plan import TeamPlan
     from intercom_mux.team.state import TeamState
@@ -147,10 +148,12 @@ _CHANGES = {
 }
 
 
-def changed(rows: Sequence[Json]) -> str:
-    """Return what `spawn`, `kill`, `restart` and `scale` print: one line per peer."""
+def changed(rows: Sequence[Json], known: Collection[str] = ()) -> str:
+    """Return what `spawn`, `kill`, `restart` and `scale` print: one line per peer, of a team that has those `known`."""
     lines = [f"note: {notice}" for row in rows for notice in row.get("notices", ())]
-    lines += [f"{row['peer']} {_CHANGES.get(row['state'], 'is ' + row['state'])}" for row in rows]
+    for row in rows:
+        near = guess(row["peer"], known) if row["state"] == "absent" else ""
+        lines.append(f"{row['peer']} {_CHANGES.get(row['state'], 'is ' + row['state'])}{near}")
     return "\n".join(lines)
 
 

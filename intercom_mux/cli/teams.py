@@ -252,6 +252,7 @@ def attach(peer: str | None, team: str | None) -> None:
 
 def surface_of(state: TeamState, peer: str) -> str:
     from intercom_mux.errors import TeamError
+    from intercom_mux.team.state import no_such_peer
 
     known = state.peers.get(peer)
     if known is not None and known.is_reused:
@@ -261,8 +262,7 @@ def surface_of(state: TeamState, peer: str) -> str:
             hint=f"look at it where it runs; talk to it with `intercom-mux ask {peer}`",
         )
     if known is None or known.surface is None:
-        names = ", ".join(sorted(state.peers))
-        raise TeamError(f'team {state.name} has no peer "{peer}"', code="E_NO_PEER", hint=f"known: {names}")
+        raise no_such_peer(state, peer)
     return known.surface
 
 

@@ -56,10 +56,11 @@ def wait(
         return
     with watching(team, "wait") as client:
         rows = client.wait(peers, until, timeout_s=timeout, is_any=is_any)
+        answered = client.answered() if until == "reply" else {}
     if as_json:
         print_json([{key: row[key] for key in ("name", "id", "status", "reached")} for row in rows])
     else:
-        text.emit(text.table([(row["name"], _shown(row, until)) for row in rows if row["reached"]]))
+        text.emit(text.table([(row["name"], _shown(row, until, answered)) for row in rows if row["reached"]]))
 
 
 def _tell_absent(task: str, client: Watcher) -> None:
@@ -67,5 +68,8 @@ def _tell_absent(task: str, client: Watcher) -> None:
     text.note(f'note: there is no task "{task}" yet, waiting for it{team}')
 
 
-def _shown(row: Json, until: str) -> str:
-    return "no ask of yours is open" if until == "reply" else str(row["status"])
+def _shown(row: Json, until: str, answered: dict[str, list[str]]) -> str:
+    if until != "reply":
+        return str(row["status"])
+    asks = ", ".join(f"`intercom-mux result {text.short(ask_id)}`" for ask_id in answered.get(row["id"], ()))
+    return f"has replied: {asks}" if asks else "no ask of yours is open"

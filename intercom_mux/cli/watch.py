@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from intercom_mux.cli.caller import socket_option
+from intercom_mux.cli import text
+from intercom_mux.cli.caller import BOARD_ROLE, socket_option
 from intercom_mux.cli.complete import team_names
 
 
@@ -41,3 +42,5 @@ def watch(team: str | None) -> None:
     if me.is_foreign:
         raise failures.needs_our_broker("watch", me.socket)
     app.run(Feed(me, state), state.name)
+    if me.name == BOARD_ROLE and not me.is_shell:
+        text.note("the board was quit; `intercom-mux restart board` brings it back")

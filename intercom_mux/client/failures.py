@@ -16,6 +16,7 @@ _HINTS = {
     "E_MUTUAL_ASK": "it waits for your answer: put your question into your reply",
     "E_TARGET_EXITED": "`intercom-mux up` starts it again",
     "E_NO_TASK": "`intercom-mux tasks` shows those that are there",
+    "E_TASK_ENDED": "`intercom-mux progress ID --state started` takes it up again",
     "E_NO_PENDING_ASK": "`intercom-mux pending` shows what waits for you",
     "E_MAILBOX_FULL": "its receiver does not keep up: look at it with `intercom-mux list`, then try again",
 }
@@ -26,16 +27,17 @@ AWAY = "its receiver is not connected and gets it on its return"
 """Why a message waits that was accepted for somebody who is away."""
 
 
-def refusal(frame: Json, to: str = "") -> DeliveryError:
+def refusal(frame: Json, to: str | None = None) -> DeliveryError:
     """Return the error that a `delivery_failed` frame stands for; `to` is the address that was written to."""
     return refused(frame["reason"], frame.get("code", "E_DELIVERY"), frame.get("names"), to)
 
 
-def refused(reason: str, code: str, names: list[str] | None, to: str = "") -> DeliveryError:
-    """Return the error for what the broker refused; `names` are those that exist."""
+def refused(reason: str, code: str, names: list[str] | None, to: str | None = None) -> DeliveryError:
+    """Return the error for what the broker refused; `names` are those that exist, `to` whom it was for."""
     hint = None
-    if code == "E_TARGET_NOT_FOUND" and to:
+    if code == "E_TARGET_NOT_FOUND" and to is not None:
         reason = f'{reason}: "{to}"'
+    to = to or ""
     if code == "E_AMBIGUOUS_TARGET":
         in_teams = [name for name in names or () if name.casefold().endswith(f"/{to.casefold()}")]
         hint = f"say which: {', '.join(in_teams)}" if in_teams else "`intercom-mux list --json` tells their ids"

@@ -154,6 +154,14 @@ class Watcher(Client):
                 raise
         return None
 
+    def answered(self) -> dict[str, list[str]]:
+        """Return id of a session → asks of ours to which its replies wait unread."""
+        found: dict[str, list[str]] = {}
+        for row in self.request("inbox", peek=True)["messages"]:
+            if ask_id := row["message"].get("replyTo"):
+                found.setdefault(row["from"]["id"], []).append(ask_id)
+        return found
+
     def mail(self, timeout_s: float) -> list[Json]:
         """Wait until a message is in our mailbox and return all of them, as `inbox` does, unread.
 

@@ -10,6 +10,7 @@ from intercom_mux.team import plan_file, status_log
 from intercom_mux.team.bring_up import alive_peers, apply
 from intercom_mux.team.peer_life import end_peer, forget_peers
 from intercom_mux.team.plan import TeamPlan
+from intercom_mux.team.state import no_such_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,8 +88,7 @@ async def restart(
     planned = {peer.name for peer in plan.peers}
     for name in names:
         if name not in running.state.peers or name not in planned:
-            known = ", ".join(running.state.peers)
-            raise TeamError(f'no peer "{name}" in {running.state.name}', code="E_NO_PEER", hint=f"known: {known}")
+            raise no_such_peer(running.state, name)
         if running.state.peers[name].is_reused:
             raise TeamError(
                 f"{name} is a session that registered by itself: it is never restarted",

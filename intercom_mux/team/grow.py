@@ -12,6 +12,7 @@ from intercom_mux.errors import LayoutError, TeamError
 from intercom_mux.layout.find import find_layout
 from intercom_mux.layout.load import load_layout
 from intercom_mux.layout.model import NAME_PATTERN, NAME_RULE, Arrangement, Layout, Mark, PeerSpec
+from intercom_mux.layout.peers import MAX_COUNT
 from intercom_mux.team import plan_file
 from intercom_mux.team.decide import Decision, Request, decide
 from intercom_mux.team.facts import gather, repository_of
@@ -118,7 +119,7 @@ def plan_scale(team: TeamState, entry: str, count: int) -> Scaling:
     """Return how to have `count` peers of a layout's entry; the file is read as it is now.
 
     Raises:
-        TeamError: The layout has no such entry (`E_NO_ENTRY`).
+        TeamError: The layout has no such entry (`E_NO_ENTRY`), or may not have so many (`E_TOO_MANY`).
         LayoutError: The layout, or what its peers need, is at fault.
     """
     before = plan_file.recorded(team)
@@ -126,6 +127,10 @@ def plan_scale(team: TeamState, entry: str, count: int) -> Scaling:
     members = [name for _, name in sorted(numbered)]
     if count <= len(members):
         return Scaling(None, members[count:][::-1], members[:count])
+    if count > MAX_COUNT:
+        raise TeamError(
+            f"{entry}={count} is too many", code="E_TOO_MANY", hint=f"an entry has {MAX_COUNT} peers at most"
+        )
     layout = load_layout(
         find_layout(str(team.layout_path), team.project), variables=before.variables, environ=os.environ
     )

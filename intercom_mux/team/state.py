@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from intercom_mux import paths
+from intercom_mux.config import guess
 from intercom_mux.errors import TeamError
 from intercom_mux.host import files
 from intercom_mux.team.command_plan import CommandPlan  # noqa: TC001 - read by get_type_hints
@@ -181,6 +182,12 @@ def save(state: TeamState) -> None:
 def remove(team_id: str) -> None:
     """Forget the team; its directory stays for the logs in it. Idempotent."""
     _file(team_id).unlink(missing_ok=True)
+
+
+def no_such_peer(team: TeamState, name: str) -> TeamError:
+    """Return the error for a name that no peer of the team has."""
+    hint = f"known: {', '.join(sorted(team.peers))}{guess(name, team.peers)}"
+    return TeamError(f'team {team.name} has no peer "{name}"', code="E_NO_PEER", hint=hint)
 
 
 def all_teams(on_unreadable: Callable[[TeamError], None] | None = None) -> list[TeamState]:

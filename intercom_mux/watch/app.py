@@ -21,7 +21,7 @@ from intercom_mux.supervise.answer import reply
 from intercom_mux.watch import feed as feeds
 from intercom_mux.watch import model
 from intercom_mux.watch.answering import answers
-from intercom_mux.watch.dialogs import Choice, Line, Reading, Sure, Words
+from intercom_mux.watch.dialogs import Choice, Keys, Line, Reading, Sure, Words
 from intercom_mux.watch.lists import Lines, Peers
 from intercom_mux.watch.words import EMPTY, FILTERED, HELP
 
@@ -368,7 +368,7 @@ class Board(App[None]):
 
     def action_help(self) -> None:
         """Show the keys."""
-        self.push_screen(Reading("keys", HELP, "Esc closes"))
+        self.push_screen(Keys("keys", HELP, "Esc, ? or q closes"))
 
 
 def is_light(colours: str) -> bool:

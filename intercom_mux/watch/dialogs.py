@@ -226,6 +226,12 @@ class Reading(Dialog[bool]):
         self.dismiss(True)
 
 
+class Keys(Reading):
+    """Shows the keys, and goes by the one that brought it, too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("question_mark,q", "leave", "Leave")]
+
+
 def edited(app: App[Any], text: str) -> str:
     """Return what a person makes of `text` in $VISUAL or $EDITOR, else vi, on the whole terminal meanwhile.
 

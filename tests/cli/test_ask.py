@@ -165,7 +165,11 @@ def test_several_asked_into_a_pipe_have_no_line_on_the_terminal(crew: dict[str, 
 def test_refusals_name_the_words_people_search_for(both: Both, planner: Peer) -> None:
     """Nobody of that name, oneself, and a target that waits for us."""
     both.click("name", "me")
-    for target, words in (("nobody", "Session not found"), ("me", "Cannot message the current session")):
+    for target, words in (
+        ("nobody", 'not found: "nobody"'),
+        ("", 'not found: ""'),
+        ("me", "Cannot message the current session"),
+    ):
         with pytest.raises(DeliveryError, match=words):
             both.click("ask", target, "why?")
     error = run("ask", "nobody", "why?", "--json")

@@ -75,6 +75,14 @@ def test_run_takes_places_and_pis_setting(home: Path) -> None:
     process.communicate()
 
 
+def test_replace_makes_no_directory_of_pis(home: Path) -> None:
+    """Where pi is not there is nothing to replace; a directory that is named is meant."""
+    refused = run("broker", "replace", "--yes")
+    assert (refused.code, f"there is no {home / '.pi' / 'agent'}" in refused.err) == (5, True)
+    assert not (home / ".pi").exists()
+    assert run("broker", "replace", "--yes", "--pi", str(home / "agent")).code == 0
+
+
 def test_replace_asks_and_says_what_is_lost(home: Path) -> None:
     """Nothing happens without a yes; status names the other broker and the way."""
     agent = home / ".pi" / "agent"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,9 @@ from intercom_mux import paths
 from intercom_mux.cli import text
 from intercom_mux.client import identity as identities
 from intercom_mux.errors import DeliveryError
+from intercom_mux.team.state import PeerState, TeamState, save
 from tests.cli.stage import TEAM, Both, Peer, run, shown_at, start, without_ages
 from tests.support import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Json = dict[str, Any]
 
@@ -58,6 +57,19 @@ def test_list_has_those_of_one_team_together(
     with Peer("loner"), Peer("scout", team=other), Peer("late", team=TEAM):
         names = [row.split()[0] for row in both.click("list").out.splitlines()[1:]]
     assert names == ["planner", "worker-1", "worker-2", "late", "alpha/scout", "loner"]
+
+
+def test_list_has_a_team_as_its_layout_has_it(both: Both, crew: dict[str, Peer]) -> None:
+    """Though after a broker's or daemon's end the peers come back in any order; who is no peer of it comes last."""
+    peers = {
+        name: PeerState(name, name, "demo", Path("/"), f"session-{name}", "token")
+        for name in ("worker-2", "planner", "worker-1")
+    }
+    save(TeamState("crew-1", "crew", Path("/srv/crew"), Path("/crew.yaml"), "tmux", created_at=0, peers=peers))
+    with Peer("late", team=TEAM):
+        names = [row.split()[0] for row in both.click("list").out.splitlines()[1:]]
+        in_json = [row["name"] for row in both.click("list", "--json").json]
+    assert names[:4] == in_json[:4] == ["worker-2", "planner", "worker-1", "late"]
 
 
 def test_a_narrow_terminal_has_the_status_before_all_else(
@@ -112,6 +124,15 @@ def test_a_terminal_gets_lines_that_fit(planner: Peer, home: Path) -> None:
     assert all(len(line) <= 30 for line in shown)
     assert "…" in "".join(shown)
     assert "…" not in run("list").out
+
+
+def test_agents_are_whole_in_a_narrow_terminal(home: Path) -> None:
+    """Each program stands below its agent there."""
+    wide, narrow = shown_at(200, "agents"), shown_at(80, "agents")
+    table = narrow[: narrow.index("")]
+    assert all(len(line) <= 80 and "…" not in line for line in table)
+    rows = [f"{head}  {program.strip()}".split() for head, program in zip(table[1::2], table[2::2], strict=True)]
+    assert rows == [line.split() for line in wide[1 : wide.index("")]]
 
 
 def test_pending_shows_asks_both_ways(both: Both, planner: Peer) -> None:

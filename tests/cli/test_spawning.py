@@ -74,6 +74,10 @@ def test_a_team_is_changed_while_it_runs(team: Stage) -> None:
     assert team.pid("worker") != before
     ended = run("kill", "helper", "nobody", "--json").json
     assert [(row["peer"], row["state"]) for row in ended] == [("helper", "ended"), ("nobody", "absent")]
+    assert run("kill", "workr").out == "workr is no peer of the team; nothing to end; did you mean worker?\n"
+    for verb in ("restart", "attach", "logs"):
+        wrong = run(verb, "workr")
+        assert (wrong.code, wrong.err.splitlines()[-1].endswith("; did you mean worker?")) == (9, True)
     again = run("up", "layout.yaml", "--json").json
     assert (again["added"], again["extra"], again["started"]) == (["worker-2"], [], [])
     assert run("down").code == 0

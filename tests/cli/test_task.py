@@ -39,6 +39,10 @@ def test_a_task_goes_through_its_life(pane: dict[str, Peer]) -> None:
     assert row["task"] == {"id": "T1", "title": "Write it", "state": "started", "percent": 30}
     assert run("task", "done", "T1", "--note", "merged").out.split()[:3] == ["T1", "100%", "done"]
     assert "by planner  merged" in run("task", "show", "T1").out
+    late = run("progress", "T1", "--percent", "40")
+    assert late.code == 6
+    assert 'Task "T1" is done, not at 40 %' in late.err
+    assert "progress ID --state started" in late.err
 
 
 def test_what_is_refused(pane: dict[str, Peer]) -> None:

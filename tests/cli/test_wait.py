@@ -85,14 +85,25 @@ def test_wait_for_the_reply_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> Non
     """A ticket that is answered is the end of the wait."""
     with Peer("planner") as planner, Peer("worker") as worker:
         planner.enter_pane(monkeypatch)
-        assert run("ask", "--async", "worker", "how?").code == 0
+        ticket = run("ask", "--async", "worker", "how?").out.strip()
         wait_until(worker.texts, what="the ask")
         assert _row(worker)["asked_by"][0]["with"] == "planner"
         assert "planner  waits for  worker  " in run("list").out
         with start("wait", "worker", "--until", "reply", "--timeout", "20s") as waiting:
             worker.reply(worker.of_type("message")[0]["message"], "so")
             out, _ = waiting.communicate(timeout=20)
-        assert (waiting.returncode, out) == (0, "worker  no ask of yours is open\n")
+        assert (waiting.returncode, out) == (0, f"worker  has replied: `intercom-mux result {ticket[:8]}`\n")
+
+
+def test_wait_for_a_reply_that_has_come_says_how_to_read_it() -> None:
+    """Until it is read; no wait is needed then."""
+    with Peer("worker", answer=lambda peer, message: peer.reply(message, "so")):
+        ticket = run("ask", "--async", "worker", "how?").out.strip()
+        wait_until(lambda: "reply" in run("inbox", "--peek").out, what="the reply")
+        waited = run("wait", "worker", "--until", "reply")
+        assert (waited.code, waited.out) == (0, f"worker  has replied: `intercom-mux result {ticket[:8]}`\n")
+        assert run("result", ticket).out == "so\n"
+        assert run("wait", "worker", "--until", "reply").out == "worker  no ask of yours is open\n"
 
 
 @pytest.mark.parametrize(

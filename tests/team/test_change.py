@@ -127,6 +127,8 @@ def test_scale_adds_and_ends_the_highest_numbers_first(stage: Stage) -> None:
     assert plan["missing"] == ["worker-2"]
     with pytest.raises(TeamError, match="no entry"):
         plan_scale(stage.state, "nobody", 2)
+    with pytest.raises(TeamError, match="worker=41 is too many"):
+        plan_scale(stage.state, "worker", 41)
 
 
 def test_scaling_down_spares_who_is_at_work(stage: Stage) -> None:

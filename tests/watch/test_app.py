@@ -14,7 +14,7 @@ from intercom_mux.supervise.answer import read
 from intercom_mux.supervise.contact import INTERVIEW
 from intercom_mux.supervise.interview import read_reply, read_request, render
 from intercom_mux.watch.app import Board
-from intercom_mux.watch.dialogs import Writing
+from intercom_mux.watch.dialogs import Keys, Writing
 from intercom_mux.watch.lists import Lines, Peers
 from tests.watch.views import HandFeed, message, session, snapshot
 
@@ -122,6 +122,20 @@ def test_send_ask_and_kill_mean_the_chosen_peer() -> None:
 
     done = [("send", "worker-1", "hi"), ("ask", "worker-2", "why"), ("kill", "worker-2"), ("restart", "worker-2")]
     assert sorted(drive(steps).done) == sorted(done)
+
+
+@pytest.mark.parametrize("key", ["?", "q", "escape", "enter"])
+def test_the_help_goes_by_the_key_that_brought_it(key: str) -> None:
+    """And by what else closes a thing; the board stays."""
+
+    async def steps(pilot: Pilot[None], board: Board, feed: HandFeed) -> None:
+        await pilot.press("?")
+        await until(pilot, lambda: isinstance(board.screen, Keys))
+        await pilot.press(key)
+        await until(pilot, lambda: len(board.screen_stack) == 1)
+        assert board.is_running
+
+    drive(steps)
 
 
 @pytest.mark.parametrize("key", ["s", "/"])

@@ -128,7 +128,7 @@ def test_status_changes_and_a_team_that_goes_down(stage: Stage, board: Screen) -
 
 
 def test_the_board_in_a_pane_of_the_team(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`board: true` shows the others, is asked as the supervisor, answers, and ends with the team."""
+    """`board: true` shows the others, answers as the supervisor, and tells who quits it how it comes back."""
     stage = Stage(home)
     monkeypatch.chdir(stage.project)
     try:
@@ -144,6 +144,8 @@ def test_the_board_in_a_pane_of_the_team(home: Path, monkeypatch: pytest.MonkeyP
             subprocess.run([*argv, "Enter"], check=True)
             wait_until(lambda: worker.result(ask)["reply"], what="the reply")
             assert worker.result(ask)["reply"]["text"] == "sqlite"
+        subprocess.run([*argv, "q"], check=True)
+        stage.wait_for("board", "`intercom-mux restart board` brings it back")
         stage.down()
         assert not stage.is_known
     finally:

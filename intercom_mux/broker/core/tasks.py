@@ -22,6 +22,7 @@ TASKS_MAX = 1_000
 _TOLD = ("blocked", "done", "failed")
 """The states that the assigner is told of by a message; all else it can look up."""
 _ENDS = ("done", "failed")
+_CHANGES = ("title", "percent", "state", "note", "owner")
 _HISTORY = 40
 _HISTORY_NOTE_CHARS = 200
 _MESSAGES = 20
@@ -57,9 +58,11 @@ def add(state: BrokerState, _connection: Connection, me: Session, frame: Json, n
 
 
 def progress(state: BrokerState, _connection: Connection, me: Session, frame: Json, now: int) -> Json:
-    """Create or change a task of my team; what the frame does not name stays."""
+    """Create or change a task of my team; what the frame does not name stays. Work on one of nobody makes it mine."""
     key = (me.key.scope, _team_of(me, frame), _checked_id(text(frame, "task")))
     known = state.tasks.get(key)
+    if known is not None and not any(field in frame for field in _CHANGES):
+        return shown(known)
     percent = frame.get("percent", known.percent if known else 0)
     if type(percent) is not int or not 0 <= percent <= 100:
         raise delivery.Refusal("E_INVALID_TASK", "percent must be a whole number from 0 to 100")
@@ -67,13 +70,16 @@ def progress(state: BrokerState, _connection: Connection, me: Session, frame: Js
     wanted = text(frame, "state") or ("started" if before == "assigned" and "percent" in frame else before)
     if wanted not in STATES:
         raise delivery.Refusal("E_INVALID_TASK", f"state must be one of {', '.join(STATES)}")
+    if before in _ENDS and "state" not in frame and "percent" in frame and percent < 100:
+        raise delivery.Refusal("E_TASK_ENDED", f'Task "{key[2]}" is {before}, not at {percent} %')
     title, note, owner = (text(frame, field)[:MAX_SHOWN_CHARS] for field in ("title", "note", "owner"))
     task = known or _new(state, key, me, now)
     task.percent = 100 if wanted == "done" else percent
     task.state = "done" if percent == 100 and "state" not in frame else wanted
     task.title = title or task.title
     task.note = note if "note" in frame else task.note
-    former, task.owner = task.owner, owner or task.owner or _name_of(me)
+    is_at_work = known is None or "percent" in frame or "state" in frame
+    former, task.owner = task.owner, owner or task.owner or (_name_of(me) if is_at_work else "")
     _changed(state, task, _name_of(me), now)
     _tell_owners(state, task, former, me, now, hears_it=known is None)
     if task.state != before and task.state in _TOLD and task.assigner_id != me.key.id:

@@ -211,6 +211,30 @@ def test_a_title_may_come_again_when_its_task_has_ended(bench: Bench) -> None:
     assert planner.op("task_add", title="Run tests", task="run-tests")["state"] == "done"
 
 
+def test_progress_that_tells_nothing_changes_nothing(bench: Bench) -> None:
+    """A look, a note or a title of a task that nobody has does not claim it; a percentage or a state does."""
+    planner, worker = bench.peer("planner"), bench.peer("worker-1")
+    made = planner.op("task_add", title="Lexer", task="T")
+    bench.wait(5)
+    assert worker.op("progress", task="T") == made
+    assert len(worker.op("task_show", task="T")["history"]) == 1
+    assert worker.op("progress", task="T", note="look at #7", title="The lexer")["owner"] == ""
+    assert worker.op("progress", task="T", percent=10)["owner"] == "worker-1"
+    assert worker.op("progress", task="new")["owner"] == "worker-1"
+
+
+def test_a_task_that_has_ended_is_taken_up_again_by_a_state_only(bench: Bench) -> None:
+    """A percentage of it is refused, and a note is still taken."""
+    worker = bench.peer("worker-1")
+    for end in ("done", "failed"):
+        before = worker.op("progress", task=end, state=end, percent=60)
+        assert worker.op("progress", task=end, percent=70)["code"] == "E_TASK_ENDED"
+        assert worker.op("task_show", task=end)["percent"] == before["percent"]
+        assert worker.op("progress", task=end, note="see #7")["state"] == end
+        again = worker.op("progress", task=end, state="started", percent=70)
+        assert (again["state"], again["percent"]) == ("started", 70)
+
+
 def test_who_loses_a_task_is_told(bench: Bench) -> None:
     """By a message or by `progress`; who gets it by `progress` too; nobody of what it did itself, nor of ended ones."""
     planner, one, two = (bench.peer(name) for name in ("planner", "worker-1", "worker-2"))
