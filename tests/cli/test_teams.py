@@ -258,7 +258,9 @@ def test_a_new_broker_knows_since_when_peers_are_as_they_are(team: Stage) -> Non
     kill_broker()
     # The daemon knows it from the moment itself, the first broker from when it was told.
     after = wait_until(idle_since, what="the peer at the next broker")
-    assert before and after and after <= before
+    assert before
+    assert after
+    assert after <= before
 
 
 # -- attach and logs -----------------------------------------------------------------------------------------------
