@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from intercom_mux.broker import refused_commit
 from intercom_mux.broker.ask_files import AskFiles
+from intercom_mux.broker.brisk import BriskWait
 from intercom_mux.broker.core.model import Close
 from intercom_mux.broker.journal import BATCH_RECORDS
 from intercom_mux.broker.link import Link
@@ -83,6 +84,7 @@ class Server:
         self._prune_at, self._pruned_to = time.monotonic() + PRUNE_EVERY_S, 0
         self._idle_exit_s = idle_exit_s
         self._selector = selectors.DefaultSelector()
+        self._wait = BriskWait(self._selector)
         self._links: dict[int, Link] = {}
         self._throttle = Throttle(core.limits.read_burst, core.limits.read_per_second)
         self._lingering: set[Link] = set()
@@ -155,7 +157,7 @@ class Server:
         self._review_at = time.monotonic() + self._places.pause_s
 
     def _turn(self) -> None:
-        events = self._selector.select(self._timeout())
+        events = self._wait.select(self._timeout())
         if not events:
             events = self._catch_up_until_needed()
         for _ in range(ROUNDS):
