@@ -210,7 +210,7 @@ def _add(records: Records, peer: str, one: WorktreePlan, left: Record | None) ->
         is_new = is_ours = not worktree_checks.has_branch(repository, branch)
     else:
         branch, is_new, is_ours = worktree_checks.free_branch(repository, one.branch), True, True
-    record = Record(peer, one.repository, one.path, branch, one.base, one.keep, made_branch=is_ours and is_new)
+    record = Record(peer, one.repository, one.path, branch, one.base, one.keep, made_branch=is_ours)
     records.keep(record)
     # Forced, as a worktree whose directory somebody has removed is still registered.
     arguments = ["-b", branch, str(path), one.base] if is_new else [str(path), branch]
@@ -224,7 +224,7 @@ def _add(records: Records, peer: str, one: WorktreePlan, left: Record | None) ->
         else:
             records.keep(left)
         raise
-    records.keep(replace(record, is_made=True, made_branch=is_ours))
+    records.keep(replace(record, is_made=True))
 
 
 def _drop_broken(records: Records) -> None:

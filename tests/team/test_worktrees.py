@@ -323,6 +323,26 @@ def test_work_done_after_a_removal_was_killed_is_kept(repository: Repository) ->
     assert (path / "readme").read_text() == (path / "thesis").read_text() == "mine\n"
 
 
+def test_a_branch_of_ours_stays_ours_though_its_next_start_is_killed(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worktree was lost, and made again on the branch that was left."""
+    one = plan(repository)
+    assert not prepare(one).failed
+    shutil.rmtree(one.path)
+
+    def killed(*_arguments: object, **_options: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worktrees, "git", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(one)
+    assert not prepare(one).failed
+    assert worktrees.clear(TEAM) == []
+    assert repository.branches() == {"main"}
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_killed_at_any_instant_the_next_start_and_end_understand(repository: Repository, home: Path, seed: int) -> None:
     """After a kill of program and git at a random instant the worktree comes up whole, and goes whole."""

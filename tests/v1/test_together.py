@@ -167,6 +167,7 @@ def test_asks_go_in_all_directions(socket: Path) -> None:
             client.reply(f"to {asker.name}")
             asking.join()
             assert replies == [f"to {asker.name}"]
+        wait_until(lambda: len(peer.inbox) == 2, what="both questions at the endpoint")
         assert [sender["name"] for sender, _ in peer.inbox.values()] == ["new", "old"]
 
 
