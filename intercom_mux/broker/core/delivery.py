@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from intercom_mux.broker.core import asks, backpressure, endings, identity, receipts, roster, tasks
 from intercom_mux.broker.core.addresses import known_names, resolve
-from intercom_mux.broker.core.model import BrokerState, Connection, Delivery, Json, Session, SessionKey
+from intercom_mux.broker.core.model import Ask, BrokerState, Connection, Delivery, Json, Session, SessionKey
 from intercom_mux.errors import ProtocolError
 from intercom_mux.wire import states
 from intercom_mux.wire.frames import MAX_FRAME_BYTES, Frame, dump, quote
@@ -157,9 +157,8 @@ def accept(
         asks.open_ask(state, connection, delivery, text, now, is_blocking=is_blocking, group=group)
     if tasks.MARK in message["content"]["text"] and "replyTo" not in message:
         tasks.take_marked(state, sender, receiver, delivery, message["content"]["text"], now)
-    waiter = asks.close_answered(state, connection, asked, delivery, now) if asked is not None else None
-    if waiter is not None:
-        write(state, waiter, delivery, now)
+    if asked is not None:
+        dispatch_reply(state, connection, receiver, asked, delivery, now)
     else:
         dispatch(state, receiver, delivery, now)
     return delivery
@@ -277,6 +276,17 @@ def dispatch(state: BrokerState, target: Session, delivery: Delivery, now: int) 
     write(state, endpoint, delivery, now)
     if endpoint.generation == "old":
         endings.finish(state, delivery, states.DONE, now)
+
+
+def dispatch_reply(
+    state: BrokerState, connection: Connection, target: Session, ask: Ask, delivery: Delivery, now: int
+) -> None:
+    """Close the ask that `delivery` answers and write it to who waits there, else as any message."""
+    waiter = asks.close_answered(state, connection, ask, delivery, now)
+    if waiter is not None:
+        write(state, waiter, delivery, now)
+    else:
+        dispatch(state, target, delivery, now)
 
 
 def write(state: BrokerState, connection: Connection, delivery: Delivery, now: int) -> None:

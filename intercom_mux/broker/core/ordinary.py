@@ -106,11 +106,7 @@ def _take_reply(
     if ask is None or ask.asked != me.key or me.waiting_senders:
         return False
     one = _held(state, me, target, found, text, b'"%b",null' % asked, now + state.limits.message_ttl, now)
-    waiter = asks.close_answered(state, connection, ask, one, now)
-    if waiter is not None:
-        delivery.write(state, waiter, one, now)
-    else:
-        delivery.dispatch(state, target, one, now)
+    delivery.dispatch_reply(state, connection, target, ask, one, now)
     delivery.answer_accepted(state, connection, one, target)
     return True
 
